@@ -1,0 +1,1 @@
+//! Laws that any bytes must keep, and a driver that attacks them.

@@ -1,0 +1,1 @@
+//! Mapweave: a collaborative geodata engine.

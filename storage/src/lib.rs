@@ -1,0 +1,1 @@
+//! Mapweave's durable update log: a journal in front of sled.

@@ -1,0 +1,1 @@
+//! Seeded simulation: peers, network, clock, faults, checkers.
