@@ -10,6 +10,7 @@ use mapweave_proto::{Access, CloseReason, Message, Scanned, Seq, SessionId, Stat
 use mapweave_storage::{Origin, UpdateLog};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::container::Summary;
 use super::core::CoreOptions;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError};
@@ -51,7 +52,7 @@ pub(crate) enum Request {
     Submit { update: Scanned, origin: Arc<Origin>, reply: oneshot::Sender<Result<Seq, RequestError>> },
     Create { origin: Arc<Origin>, reply: oneshot::Sender<Result<Seq, RequestError>> },
     State { have: StateVector, reply: oneshot::Sender<Result<StateAnswer, RequestError>> },
-    Features { reply: oneshot::Sender<Result<u64, RequestError>> },
+    Summary { reply: oneshot::Sender<Result<Summary, RequestError>> },
     Snapshot { reply: oneshot::Sender<Result<Seq, RequestError>> },
 }
 
@@ -113,7 +114,7 @@ impl Actor {
             Err((why, deferred)) => {
                 tracing::error!(map = %self.shared.name, why, "the map cannot be loaded");
                 self.forget();
-                let departing = Departing::new(CloseReason::unavailable(&why), why);
+                let departing = Departing::new(CloseReason::Unavailable("the map cannot be loaded now"), why);
                 deferred.into_iter().for_each(|request| departing.turn_away(request));
                 self.turn_away_the_rest(departing).await;
             }
@@ -169,13 +170,16 @@ impl Actor {
             end = room.finish().await;
         }
         let departing = match end {
-            Ok(()) => Departing::new(CloseReason::going_away(), "the server is stopping".to_owned()),
+            Ok(()) => Departing::new(CloseReason::Restarting, "the server is stopping".to_owned()),
             Err(End::Broken(why)) => {
                 tracing::error!(map = %self.shared.name, why, "the map is loaded anew");
                 metrics::counter!("mapweave_rooms_broken_total").increment(1);
-                Departing::new(CloseReason::unavailable("the map is being reloaded"), why)
+                Departing::new(CloseReason::Unavailable("the map is being reloaded"), why)
             }
-            Err(End::StoreFailed(why)) => Departing::new(CloseReason::unavailable(&why), why),
+            Err(End::Deleted) => Departing::new(CloseReason::Deleted, "the map was deleted".to_owned()),
+            Err(End::StoreFailed(why)) => {
+                Departing::new(CloseReason::Unavailable("nothing can be stored now, keep your edits"), why)
+            },
         };
         self.forget();
         departing.dismiss(room);
@@ -199,6 +203,7 @@ impl Actor {
                         _ => Ok(()),
                     };
                 }
+                () = self.shared.dismissed.cancelled() => return Err(End::Deleted),
                 Some((records, appended)) = room.appending.next() => room.appended(self.now_ms(), records, appended)?,
                 stored = room.snapshot_written() => room.snapshot_stored(stored),
                 received = self.inbox.recv_many(&mut batch, TURN_MAX) => {
@@ -224,7 +229,7 @@ impl Actor {
 
     /// Whether the room has had nobody for long enough and is out of the registry now.
     fn may_unload(&self, room: &Room, idle_since: &mut Option<Instant>) -> bool {
-        if !room.core.is_idle() || room.storing.is_some() {
+        if !room.core.is_idle() || room.is_writing_snapshot() {
             *idle_since = None;
             return false;
         }

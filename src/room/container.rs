@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "MWSTATE1"   magic and version
-//! u64 LE       number of features shown, u64::MAX where not counted
+//! u64 LE       number of features shown
+//! u16 LE       length of the title, 0 where there is none; the title in UTF-8
 //! u32 LE       number of held updates; each: u32 LE length, bytes (v1 update)
 //! rest         the state as one v1 update
 //! ```
@@ -11,7 +12,18 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 const MAGIC: &[u8; 8] = b"MWSTATE1";
-const NOT_COUNTED: u64 = u64::MAX;
+
+/// What a list of maps tells of a map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Features shown.
+    pub features: u64,
+    /// The title that people gave, empty if none. Cut at [`TITLE_BYTES_MAX`] bytes.
+    pub title: String,
+}
+
+/// Longest title in a summary, in bytes.
+pub const TITLE_BYTES_MAX: usize = 1_000;
 
 /// A map at one place of its log, ready to be sent or loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +32,8 @@ pub struct StoredState {
     pub state: Bytes,
     /// Updates that came before what they build on, oldest first.
     pub held: Vec<Bytes>,
-    /// Features shown, if counted.
-    pub features: Option<u64>,
+    /// What a list of maps tells of it.
+    pub summary: Summary,
 }
 
 /// The bytes are no stored state.
@@ -33,9 +45,12 @@ impl StoredState {
     /// The bytes for [`StoredState::decode`].
     pub fn encode(&self) -> Bytes {
         let held: usize = self.held.iter().map(|h| 4 + h.len()).sum();
-        let mut out = BytesMut::with_capacity(MAGIC.len() + 12 + held + self.state.len());
+        let title = &self.summary.title.as_bytes()[..self.summary.title.floor_char_boundary(TITLE_BYTES_MAX)];
+        let mut out = BytesMut::with_capacity(HEADER_BYTES + title.len() + held + self.state.len());
         out.put_slice(MAGIC);
-        out.put_u64_le(self.features.unwrap_or(NOT_COUNTED));
+        out.put_u64_le(self.summary.features);
+        out.put_u16_le(title.len() as u16);
+        out.put_slice(title);
         out.put_u32_le(self.held.len() as u32);
         for update in &self.held {
             out.put_u32_le(update.len() as u32);
@@ -50,21 +65,27 @@ impl StoredState {
     /// # Errors
     /// For anything that [`StoredState::encode`] does not make.
     pub fn decode(mut bytes: Bytes) -> Result<Self, UnknownContainer> {
-        if bytes.len() < MAGIC.len() + 12 || bytes.split_to(MAGIC.len()) != MAGIC[..] {
+        if bytes.len() < HEADER_BYTES || bytes.split_to(MAGIC.len()) != MAGIC[..] {
             return Err(UnknownContainer);
         }
         let features = bytes.get_u64_le();
-        let count = bytes.get_u32_le();
+        let title = usize::from(bytes.get_u16_le());
+        let title = String::from_utf8(take(&mut bytes, title)?.to_vec()).map_err(|_| UnknownContainer)?;
+        let count = bytes.try_get_u32_le().map_err(|_| UnknownContainer)?;
         let mut held = Vec::new();
         for _ in 0..count {
             let length = bytes.try_get_u32_le().map_err(|_| UnknownContainer)? as usize;
-            if length > bytes.len() {
-                return Err(UnknownContainer);
-            }
-            held.push(bytes.split_to(length));
+            held.push(take(&mut bytes, length)?);
         }
-        Ok(Self { state: bytes, held, features: (features != NOT_COUNTED).then_some(features) })
+        Ok(Self { state: bytes, held, summary: Summary { features, title } })
     }
+}
+
+/// Magic, features, and the two lengths.
+const HEADER_BYTES: usize = MAGIC.len() + 8 + 2 + 4;
+
+fn take(bytes: &mut Bytes, length: usize) -> Result<Bytes, UnknownContainer> {
+    if length > bytes.len() { Err(UnknownContainer) } else { Ok(bytes.split_to(length)) }
 }
 
 #[cfg(test)]
@@ -75,7 +96,8 @@ mod tests {
     #[test]
     fn parts_come_back_and_nothing_else_is_taken_for_one() {
         let held = vec![Bytes::from_static(b"ab"), Bytes::new()];
-        let stored = StoredState { state: Bytes::from_static(&[0, 0]), held, features: Some(3) };
+        let summary = Summary { features: 3, title: "Höfe".into() };
+        let stored = StoredState { state: Bytes::from_static(&[0, 0]), held, summary };
         let bytes = stored.encode();
         assert_eq!(StoredState::decode(bytes.clone()), Ok(stored));
         for end in 0..bytes.len() - 2 {

@@ -146,6 +146,7 @@ pub struct Core {
     log: LogPosition,
     waiting: VecDeque<Waiting>,
     difference: Option<Difference>,
+    update_bytes: u64,
     options: CoreOptions,
 }
 
@@ -198,12 +199,14 @@ pub struct Start {
     pub exists: bool,
     /// Records and bytes that follow the newest snapshot.
     pub tail: (u64, u64),
+    /// Bytes of state and records that were loaded.
+    pub update_bytes: u64,
 }
 
 impl Core {
     /// A map as loaded, with nobody in it.
     pub fn new(start: Start, options: CoreOptions) -> Self {
-        let Start { name, replica, cache, head, exists, tail } = start;
+        let Start { name, replica, cache, head, exists, tail, update_bytes } = start;
         let (records_since_snapshot, bytes_since_snapshot) = tail;
         let log =
             LogPosition { appended: head, durable: head, exists, records_since_snapshot, bytes_since_snapshot };
@@ -219,6 +222,7 @@ impl Core {
             log,
             waiting: VecDeque::new(),
             difference: None,
+            update_bytes,
             options,
         }
     }
@@ -345,13 +349,13 @@ impl Core {
                 }
             }
             Err(Refused::Broken { why }) => {
-                fx.close.push((id, CloseReason::corrupt_update(&why)));
+                fx.close.push((id, CloseReason::Corrupt(why.clone())));
                 fx.broken = Some(why);
             }
             Err(refused @ Refused::HeldFull { .. }) => {
                 fx.refused.push((id, number, Refusal::TooMuchHeld { why: refused.to_string() }));
             }
-            Err(refused) => fx.close.push((id, CloseReason::corrupt_update(&refused.to_string()))),
+            Err(refused) => fx.close.push((id, CloseReason::Corrupt(refused.to_string()))),
         }
     }
 
@@ -422,6 +426,7 @@ impl Core {
         self.log.appended = self.log.appended.next();
         self.log.records_since_snapshot += 1;
         self.log.bytes_since_snapshot += payload.len() as u64;
+        self.update_bytes += payload.len() as u64;
         fx.append.push(NewRecord { kind, origin: origin.clone(), payload });
     }
 
@@ -532,6 +537,16 @@ impl Core {
     /// Clients whose presence is shown.
     pub fn present(&self) -> usize {
         self.presence.present()
+    }
+
+    /// Connections in the map.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Bytes of all updates that went into the document, about what its whole history weighs.
+    pub fn update_bytes(&self) -> u64 {
+        self.update_bytes
     }
 
     /// Bytes kept for those who join, beside the document.

@@ -12,11 +12,12 @@ use mapweave_storage::{Appended, StoreError, UpdateLog};
 use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
-use super::container::StoredState;
+use super::container::{StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
 use super::load::Loaded;
 use super::peer::Peer;
 use super::registry::RoomShared;
+use super::summary::summarize;
 
 /// Encoding a document of more bytes than this is kept off the other tasks of the thread.
 const ENCODE_INLINE_BYTES_MAX: u64 = 256 << 10;
@@ -58,6 +59,7 @@ struct SnapshotWriter {
 /// Why a room ends before its time.
 pub(crate) enum End {
     Broken(String),
+    Deleted,
     StoreFailed(String),
 }
 
@@ -67,7 +69,8 @@ impl Room {
         replica.set_limits(options.held);
         let snapshot = SnapshotWriter { size: cache.bytes() as u64, ..SnapshotWriter::default() };
         let name = shared.name.clone();
-        let start = Start { name, replica, cache, head, exists: head > Seq::ZERO, tail };
+        let update_bytes = snapshot.size + tail.1;
+        let start = Start { name, replica, cache, head, exists: head > Seq::ZERO, tail, update_bytes };
         Self {
             core: Core::new(start, options.core),
             doc: shared.doc,
@@ -109,7 +112,7 @@ impl Room {
             }
             Request::Create { origin, reply } => Input::Create { ticket: self.ticket(reply), origin },
             Request::State { have, reply } => return self.answer_state(&have, reply, fx),
-            Request::Features { reply } => return self.answer_features(reply),
+            Request::Summary { reply } => return self.answer_summary(reply),
             Request::Snapshot { reply } => {
                 self.snapshot.replies.push(reply);
                 return self.take_snapshot();
@@ -136,8 +139,9 @@ impl Room {
         });
     }
 
-    fn answer_features(&self, reply: Reply<u64>) {
-        let _ = reply.send(Ok(crate::model::feature_count(self.core.replica().doc())));
+    fn answer_summary(&self, reply: Reply<Summary>) {
+        let doc = self.core.replica().doc();
+        let _ = reply.send(Ok(off_the_others(self.snapshot.size, || summarize(doc))));
     }
 
     fn carry_out(&mut self, fx: Effects) -> Result<(), End> {
@@ -229,9 +233,9 @@ impl Room {
         let replica = self.core.replica();
         let size = self.snapshot.size.max(self.core.since_snapshot().1);
         let encoded = off_the_others(size, || {
-            let features = Some(crate::model::feature_count(replica.doc()));
+            let summary = summarize(replica.doc());
             let held = replica.held().cloned().collect();
-            replica.encode_state().map(|state| StoredState { state, held, features }.encode())
+            replica.encode_state().map(|state| StoredState { state, held, summary }.encode())
         });
         match encoded {
             Ok(bytes) => {
@@ -332,7 +336,7 @@ impl Departing {
             Request::State { reply, .. } => {
                 let _ = reply.send(Err(self.error()));
             }
-            Request::Features { reply } => {
+            Request::Summary { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Leave(_) | Request::Heard(..) | Request::Synced(_) | Request::WantsDifference(_) => {}

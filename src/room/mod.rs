@@ -12,9 +12,11 @@ mod peer;
 mod presence;
 mod registry;
 mod replica;
+mod summary;
+mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{StoredState, UnknownContainer};
+pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
     Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start, Ticket,
 };
@@ -23,3 +25,5 @@ pub use peer::{Outgoing, Peer};
 pub use presence::{PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence};
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
 pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
+pub use summary::summarize;
+pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

@@ -8,9 +8,11 @@ use std::time::Instant;
 use mapweave_proto::{Access, DocId, MapName, Scanned, Seq, SessionId, StateVector, ToRoom};
 use mapweave_storage::{Origin, UpdateLog};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
+use super::container::Summary;
 use super::core::Core;
 use super::peer::Peer;
 
@@ -28,14 +30,19 @@ const BYTES_PER_UPDATE_BYTE: u64 = 5;
 
 /// The live maps of a server.
 pub struct Rooms {
-    live: Mutex<HashMap<MapName, Arc<RoomShared>>>,
+    live: Mutex<Live>,
     store: Arc<dyn UpdateLog>,
     tasks: TaskTracker,
-    phase: watch::Sender<RoomsPhase>,
     options: RoomOptions,
     bytes_max: u64,
     began: Instant,
     next_session: AtomicU64,
+}
+
+struct Live {
+    rooms: HashMap<MapName, Arc<RoomShared>>,
+    /// Heard by the rooms entered since it was made.
+    phase: watch::Sender<RoomsPhase>,
 }
 
 /// Why there is no way into a map.
@@ -78,6 +85,7 @@ pub(crate) struct RoomShared {
     connections: AtomicUsize,
     used: AtomicU64,
     unwanted: AtomicBool,
+    pub(crate) dismissed: CancellationToken,
 }
 
 /// A way into a live map. While one is held, the map stays loaded.
@@ -94,12 +102,10 @@ pub struct RoomGone;
 impl Rooms {
     /// No map is live yet. `bytes_max`: what live maps nobody is in may hold together, about.
     pub fn new(store: Arc<dyn UpdateLog>, options: RoomOptions, bytes_max: u64, tasks: TaskTracker) -> Arc<Self> {
-        let (phase, _) = watch::channel(RoomsPhase::Running);
         Arc::new(Self {
-            live: Mutex::default(),
+            live: Mutex::new(Live { rooms: HashMap::new(), phase: watch::Sender::new(RoomsPhase::Running) }),
             store,
             tasks,
-            phase,
             options,
             bytes_max,
             began: Instant::now(),
@@ -127,11 +133,11 @@ impl Rooms {
     /// # Errors
     /// [`EnterError`].
     pub fn enter(self: &Arc<Self>, name: &MapName, if_unknown: IfUnknown) -> Result<RoomHandle, EnterError> {
-        if *self.phase.borrow() == RoomsPhase::Stopping {
+        let mut live = self.lock();
+        if *live.phase.borrow() == RoomsPhase::Stopping {
             return Err(EnterError::Stopping);
         }
-        let mut live = self.lock();
-        if let Some(shared) = live.get(name).filter(|shared| !shared.inbox.is_closed()) {
+        if let Some(shared) = live.rooms.get(name).filter(|shared| !shared.inbox.is_closed()) {
             shared.used.store(self.now_ms(), Relaxed);
             return Ok(RoomHandle { shared: shared.clone() });
         }
@@ -141,14 +147,19 @@ impl Rooms {
             None if if_unknown == IfUnknown::Refuse => return Err(EnterError::Unknown { name: name.clone() }),
             None => DocId::fresh(),
         };
-        let shared = self.open(name, doc);
-        live.insert(name.clone(), shared.clone());
+        let shared = self.open(name, doc, live.phase.subscribe());
+        live.rooms.insert(name.clone(), shared.clone());
         drop(live);
         self.make_room();
         Ok(RoomHandle { shared })
     }
 
-    fn open(self: &Arc<Self>, name: &MapName, doc: DocId) -> Arc<RoomShared> {
+    fn open(
+        self: &Arc<Self>,
+        name: &MapName,
+        doc: DocId,
+        phase: watch::Receiver<RoomsPhase>,
+    ) -> Arc<RoomShared> {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let shared = Arc::new(RoomShared {
             name: name.clone(),
@@ -159,13 +170,14 @@ impl Rooms {
             connections: AtomicUsize::new(0),
             used: AtomicU64::new(self.now_ms()),
             unwanted: AtomicBool::new(false),
+            dismissed: CancellationToken::new(),
         });
         let actor = Actor {
             shared: shared.clone(),
             rooms: Arc::downgrade(self),
             store: self.store.clone(),
             inbox,
-            phase: self.phase.subscribe(),
+            phase,
             options: self.options,
             began: self.began,
         };
@@ -175,7 +187,7 @@ impl Rooms {
 
     /// Marks the least recently used maps that nobody is in, while live maps hold too much memory.
     fn make_room(&self) {
-        let live = self.lock();
+        let live = &self.lock().rooms;
         let mut total: u64 = live.values().map(|room| room.bytes.load(Relaxed)).sum();
         if total <= self.bytes_max {
             return;
@@ -193,48 +205,63 @@ impl Rooms {
 
     /// Takes a room out unless somebody holds a way into it; the room's own task and the table hold one each.
     pub(crate) fn retire(&self, shared: &Arc<RoomShared>) -> bool {
-        let mut live = self.lock();
+        let live = &mut self.lock().rooms;
         let alone = Arc::strong_count(shared) <= 2;
         if alone {
-            remove(&mut live, shared);
+            remove(live, shared);
         }
         alone
     }
 
     /// Takes a room out that has ended, whoever still holds a way into it.
     pub(crate) fn forget(&self, shared: &Arc<RoomShared>) {
-        remove(&mut self.lock(), shared);
+        remove(&mut self.lock().rooms, shared);
+    }
+
+    /// Whether a map is live.
+    pub fn is_live(&self, name: &MapName) -> bool {
+        self.lock().rooms.contains_key(name)
     }
 
     /// How many maps are live.
     pub fn live(&self) -> usize {
-        self.lock().len()
+        self.lock().rooms.len()
     }
 
     /// How many connections are in live maps.
     pub fn connections(&self) -> usize {
-        self.lock().values().map(|room| room.connections.load(Relaxed)).sum()
+        self.lock().rooms.values().map(|room| room.connections.load(Relaxed)).sum()
     }
 
     /// Memory of live maps, estimated, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.lock().values().map(|room| room.bytes.load(Relaxed)).sum()
+        self.lock().rooms.values().map(|room| room.bytes.load(Relaxed)).sum()
+    }
+
+    /// Ends a live map because it was deleted: its connections are told so.
+    pub fn dismiss(&self, name: &MapName) {
+        if let Some(shared) = self.lock().rooms.remove(name) {
+            shared.dismissed.cancel();
+        }
     }
 
     /// Ends all live maps: documents may hold edits that the store did not take. New ones can be entered.
     pub fn discard_all(&self, why: &str) {
-        self.phase.send_replace(RoomsPhase::StoreFailed(why.to_owned()));
-        self.lock().clear();
-        self.phase.send_replace(RoomsPhase::Running);
+        let mut live = self.lock();
+        if *live.phase.borrow() == RoomsPhase::Running {
+            live.phase.send_replace(RoomsPhase::StoreFailed(why.to_owned()));
+            live.phase = watch::Sender::new(RoomsPhase::Running);
+        }
+        live.rooms.clear();
     }
 
     /// Ends all live maps once their logs are durable; none can be entered any more.
     pub fn stop(&self) {
-        self.phase.send_replace(RoomsPhase::Stopping);
+        self.lock().phase.send_replace(RoomsPhase::Stopping);
     }
 
     /// Held for a few steps only, never over an await.
-    fn lock(&self) -> MutexGuard<'_, HashMap<MapName, Arc<RoomShared>>> {
+    fn lock(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -262,6 +289,11 @@ impl RoomHandle {
     /// What the map is called.
     pub fn name(&self) -> &MapName {
         &self.shared.name
+    }
+
+    /// How many connections are in the map, as last reported.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
     }
 
     /// Joins with a connection; messages for it go to `peer` from now on.
@@ -325,9 +357,9 @@ impl RoomHandle {
         self.ask(0, |reply| Request::State { have, reply }).await
     }
 
-    /// How many features the map shows.
-    pub async fn features(&self) -> Result<u64, RequestError> {
-        self.ask(0, |reply| Request::Features { reply }).await
+    /// What a list of maps tells of the map.
+    pub async fn summary(&self) -> Result<Summary, RequestError> {
+        self.ask(0, |reply| Request::Summary { reply }).await
     }
 
     /// Stores a snapshot; resolves to the last record in it.

@@ -1,0 +1,10 @@
+//! WebSockets: the upgrade, and one task a connection.
+
+mod connection;
+pub mod frame;
+mod outbox;
+mod upgrade;
+
+pub use connection::{Connection, Peering};
+pub use outbox::Outbox;
+pub use upgrade::{UpgradeError, switching_protocols};
