@@ -1,1 +1,4 @@
 //! Mapweave: a collaborative geodata engine.
+
+pub mod config;
+pub mod telemetry;
