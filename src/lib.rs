@@ -7,4 +7,5 @@
 pub mod config;
 pub mod room;
 pub mod server;
+pub mod telemetry;
 pub mod time;
