@@ -1,4 +1,3 @@
-//! Mapweave's wire protocol: messages, bounds, sessions and the update scanner, without IO.
 
 mod awareness;
 mod codec;
@@ -7,6 +6,7 @@ mod id;
 pub mod limits;
 mod message;
 mod state_vector;
+mod update;
 mod varint;
 
 pub use awareness::{AwarenessEntry, AwarenessUpdate};
@@ -15,4 +15,7 @@ pub use error::{CloseReason, DecodeError, Fault, Malformed};
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
 pub use state_vector::StateVector;
+pub use update::{
+    ConcatError, DeleteRange, DoorError, Ledger, ScanError, Scanned, Verdict, concat, scan,
+};
 pub use varint::{Reader, Writer};
