@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mapweave_proto::{Access, CloseReason, Message, Scanned, Seq, SessionId, StateVector, ToRoom};
-use mapweave_storage::{Origin, UpdateLog};
+use mapweave_storage::{Appended, Origin, StoreError, UpdateLog};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::container::Summary;
-use super::core::CoreOptions;
+use super::core::{Core, CoreOptions};
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError};
 use super::peer::{Outgoing, Peer};
@@ -44,16 +44,35 @@ pub struct RoomOptions {
 
 /// What is asked of a room.
 pub(crate) enum Request {
-    Join { session: SessionId, peer: Arc<dyn Peer>, origin: Arc<Origin>, access: Access },
+    Join {
+        session: SessionId,
+        peer: Arc<dyn Peer>,
+        origin: Arc<Origin>,
+        access: Access,
+    },
     Leave(SessionId),
     Heard(SessionId, ToRoom),
     Synced(SessionId),
     WantsDifference(SessionId),
-    Submit { update: Scanned, origin: Arc<Origin>, reply: oneshot::Sender<Result<Seq, RequestError>> },
-    Create { origin: Arc<Origin>, reply: oneshot::Sender<Result<Seq, RequestError>> },
-    State { have: StateVector, reply: oneshot::Sender<Result<StateAnswer, RequestError>> },
-    Summary { reply: oneshot::Sender<Result<Summary, RequestError>> },
-    Snapshot { reply: oneshot::Sender<Result<Seq, RequestError>> },
+    Submit {
+        update: Scanned,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Create {
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    State {
+        have: StateVector,
+        reply: oneshot::Sender<Result<StateAnswer, RequestError>>,
+    },
+    Summary {
+        reply: oneshot::Sender<Result<Summary, RequestError>>,
+    },
+    Snapshot {
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
 }
 
 /// A request with what it holds of the room's inbound budget.
@@ -114,8 +133,13 @@ impl Actor {
             Err((why, deferred)) => {
                 tracing::error!(map = %self.shared.name, why, "the map cannot be loaded");
                 self.forget();
-                let departing = Departing::new(CloseReason::Unavailable("the map cannot be loaded now"), why);
-                deferred.into_iter().for_each(|request| departing.turn_away(request));
+                let departing = Departing::new(
+                    CloseReason::Unavailable("the map cannot be loaded now"),
+                    why,
+                );
+                deferred
+                    .into_iter()
+                    .for_each(|request| departing.turn_away(request));
                 self.turn_away_the_rest(departing).await;
             }
         }
@@ -128,15 +152,27 @@ impl Actor {
             tokio::runtime::Handle::current().block_on(async move {
                 let fetched = load::fetch(store.as_ref(), doc).await?;
                 // Nobody may want the early answer any more.
-                let _ = early.send(fetched.whole_state().cloned().map(|state| (state, fetched.head())));
+                let _ = early.send(
+                    fetched
+                        .whole_state()
+                        .cloned()
+                        .map(|state| (state, fetched.head())),
+                );
                 load::build(store.as_ref(), fetched).await
             })
         });
-        Loading { fetched: Some(fetched), built, early: EarlyAnswers::default() }
+        Loading {
+            fetched: Some(fetched),
+            built,
+            early: EarlyAnswers::default(),
+        }
     }
 
     /// Collects requests until the document is there; answers those that need only its stored state at once.
-    async fn wait_for_document(&mut self, mut loading: Loading) -> Result<(Room, Vec<Request>), (String, Vec<Request>)> {
+    async fn wait_for_document(
+        &mut self,
+        mut loading: Loading,
+    ) -> Result<(Room, Vec<Request>), (String, Vec<Request>)> {
         let mut deferred = Vec::new();
         loop {
             tokio::select! {
@@ -176,10 +212,13 @@ impl Actor {
                 metrics::counter!("mapweave_rooms_broken_total").increment(1);
                 Departing::new(CloseReason::Unavailable("the map is being reloaded"), why)
             }
-            Err(End::Deleted) => Departing::new(CloseReason::Deleted, "the map was deleted".to_owned()),
-            Err(End::StoreFailed(why)) => {
-                Departing::new(CloseReason::Unavailable("nothing can be stored now, keep your edits"), why)
-            },
+            Err(End::Deleted) => {
+                Departing::new(CloseReason::Deleted, "the map was deleted".to_owned())
+            }
+            Err(End::StoreFailed(why)) => Departing::new(
+                CloseReason::Unavailable("nothing can be stored now, keep your edits"),
+                why,
+            ),
         };
         self.forget();
         departing.dismiss(room);
@@ -194,32 +233,42 @@ impl Actor {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let presence = room.core.presence_due_ms().map(|due| self.began + Duration::from_millis(due));
-            tokio::select! {
+            let presence = room
+                .core
+                .presence_due_ms()
+                .map(|due| self.began + Duration::from_millis(due));
+            let next = tokio::select! {
                 biased;
-                _ = self.phase.wait_for(|phase| *phase != RoomsPhase::Running) => {
-                    return match &*self.phase.borrow() {
-                        RoomsPhase::StoreFailed(why) => Err(End::StoreFailed(why.clone())),
-                        _ => Ok(()),
-                    };
+                phase = self.phase.wait_for(|phase| *phase != RoomsPhase::Running) => {
+                    Next::Phase(phase.map_or(RoomsPhase::Stopping, |phase| phase.clone()))
                 }
-                () = self.shared.dismissed.cancelled() => return Err(End::Deleted),
-                Some((records, appended)) = room.appending.next() => room.appended(self.now_ms(), records, appended)?,
-                stored = room.snapshot_written() => room.snapshot_stored(stored),
-                received = self.inbox.recv_many(&mut batch, TURN_MAX) => {
-                    if received == 0 {
-                        return Ok(());
-                    }
-                    room.turn(self.now_ms(), batch.drain(..).map(|envelope: Envelope| *envelope.request))?;
-                    if batch.capacity() > TURN_MAX / 8 {
-                        batch = Vec::new();
-                    }
+                () = self.shared.dismissed.cancelled() => Next::Deleted,
+                Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
+                stored = room.snapshot.written() => Next::SnapshotStored(stored),
+                received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
+                () = until(presence) => Next::Presence,
+                _ = tick.tick() => Next::Tick,
+            };
+            let now_ms = self.now_ms();
+            match next {
+                Next::Phase(RoomsPhase::StoreFailed(why)) => return Err(End::StoreFailed(why)),
+                Next::Phase(_) | Next::Turn(0) => return Ok(()),
+                Next::Deleted => return Err(End::Deleted),
+                Next::Appended(records, appended) => room.appended(now_ms, records, appended)?,
+                Next::SnapshotStored(stored) => room.snapshot_stored(stored),
+                Next::Turn(_) => {
+                    room.turn(
+                        now_ms,
+                        batch.drain(..).map(|envelope: Envelope| *envelope.request),
+                    )?;
+                    // A map that was busy once does not keep the memory for it.
+                    batch.shrink_to(TURN_MAX / 8);
                 }
-                () = until(presence) => room.turn(self.now_ms(), None)?,
-                _ = tick.tick() => {
-                    room.tick(self.now_ms())?;
+                Next::Presence => room.turn(now_ms, None)?,
+                Next::Tick => {
+                    room.tick(now_ms)?;
                     self.shared.report(&room.core);
-                    if self.may_unload(room, &mut idle_since) {
+                    if self.may_unload(&room.core, room.is_writing_snapshot(), &mut idle_since) {
                         return Ok(());
                     }
                 }
@@ -228,14 +277,18 @@ impl Actor {
     }
 
     /// Whether the room has had nobody for long enough and is out of the registry now.
-    fn may_unload(&self, room: &Room, idle_since: &mut Option<Instant>) -> bool {
-        if !room.core.is_idle() || room.is_writing_snapshot() {
+    fn may_unload(&self, core: &Core, writing: bool, idle_since: &mut Option<Instant>) -> bool {
+        if !core.is_idle() || writing {
             *idle_since = None;
             return false;
         }
         let since = *idle_since.get_or_insert_with(Instant::now);
         let due = since.elapsed() >= self.options.idle_unload || self.shared.is_unwanted();
-        due && self.inbox.is_empty() && self.rooms.upgrade().is_none_or(|rooms| rooms.retire(&self.shared))
+        due && self.inbox.is_empty()
+            && self
+                .rooms
+                .upgrade()
+                .is_none_or(|rooms| rooms.retire(&self.shared))
     }
 
     fn forget(&self) {
@@ -257,6 +310,17 @@ impl Actor {
     }
 }
 
+/// What a room does next.
+enum Next {
+    Phase(RoomsPhase),
+    Deleted,
+    Appended(u64, Result<Appended, StoreError>),
+    SnapshotStored((Seq, Result<(), StoreError>)),
+    Turn(usize),
+    Presence,
+    Tick,
+}
+
 /// A document on its way from disk.
 struct Loading {
     fetched: Option<oneshot::Receiver<Option<(Bytes, Seq)>>>,
@@ -272,7 +336,9 @@ struct EarlyAnswers {
 }
 
 /// Completes when the stored state has been read; `None` if it is not the whole truth.
-async fn stored_state(fetched: &mut Option<oneshot::Receiver<Option<(Bytes, Seq)>>>) -> Option<(Bytes, Seq)> {
+async fn stored_state(
+    fetched: &mut Option<oneshot::Receiver<Option<(Bytes, Seq)>>>,
+) -> Option<(Bytes, Seq)> {
     let answer = match fetched {
         Some(fetched) => fetched.await.ok().flatten(),
         None => std::future::pending().await,
@@ -284,7 +350,10 @@ async fn stored_state(fetched: &mut Option<oneshot::Receiver<Option<(Bytes, Seq)
 impl EarlyAnswers {
     fn know(&mut self, stored: Option<(Bytes, Seq)>) {
         self.whole = stored.map(|(update, seq)| {
-            (Outgoing::new(Message::SyncStep2(update.clone())), StateAnswer { update, seq })
+            (
+                Outgoing::new(Message::SyncStep2(update.clone())),
+                StateAnswer { update, seq },
+            )
         });
     }
 
@@ -293,7 +362,9 @@ impl EarlyAnswers {
         if let Request::Join { session, peer, .. } = &request {
             self.peers.insert(*session, peer.clone());
         }
-        let Some((step2, state)) = &self.whole else { return Some(request) };
+        let Some((step2, state)) = &self.whole else {
+            return Some(request);
+        };
         match request {
             Request::Heard(session, ToRoom::SyncStep1(have)) if have.is_empty() => {
                 self.peers.get(&session)?.send(step2);

@@ -45,7 +45,8 @@ impl StoredState {
     /// The bytes for [`StoredState::decode`].
     pub fn encode(&self) -> Bytes {
         let held: usize = self.held.iter().map(|h| 4 + h.len()).sum();
-        let title = &self.summary.title.as_bytes()[..self.summary.title.floor_char_boundary(TITLE_BYTES_MAX)];
+        let title = &self.summary.title.as_bytes()
+            [..self.summary.title.floor_char_boundary(TITLE_BYTES_MAX)];
         let mut out = BytesMut::with_capacity(HEADER_BYTES + title.len() + held + self.state.len());
         out.put_slice(MAGIC);
         out.put_u64_le(self.summary.features);
@@ -70,14 +71,19 @@ impl StoredState {
         }
         let features = bytes.get_u64_le();
         let title = usize::from(bytes.get_u16_le());
-        let title = String::from_utf8(take(&mut bytes, title)?.to_vec()).map_err(|_| UnknownContainer)?;
+        let title =
+            String::from_utf8(take(&mut bytes, title)?.to_vec()).map_err(|_| UnknownContainer)?;
         let count = bytes.try_get_u32_le().map_err(|_| UnknownContainer)?;
         let mut held = Vec::new();
         for _ in 0..count {
             let length = bytes.try_get_u32_le().map_err(|_| UnknownContainer)? as usize;
             held.push(take(&mut bytes, length)?);
         }
-        Ok(Self { state: bytes, held, summary: Summary { features, title } })
+        Ok(Self {
+            state: bytes,
+            held,
+            summary: Summary { features, title },
+        })
     }
 }
 
@@ -85,7 +91,11 @@ impl StoredState {
 const HEADER_BYTES: usize = MAGIC.len() + 8 + 2 + 4;
 
 fn take(bytes: &mut Bytes, length: usize) -> Result<Bytes, UnknownContainer> {
-    if length > bytes.len() { Err(UnknownContainer) } else { Ok(bytes.split_to(length)) }
+    if length > bytes.len() {
+        Err(UnknownContainer)
+    } else {
+        Ok(bytes.split_to(length))
+    }
 }
 
 #[cfg(test)]
@@ -96,12 +106,23 @@ mod tests {
     #[test]
     fn parts_come_back_and_nothing_else_is_taken_for_one() {
         let held = vec![Bytes::from_static(b"ab"), Bytes::new()];
-        let summary = Summary { features: 3, title: "Höfe".into() };
-        let stored = StoredState { state: Bytes::from_static(&[0, 0]), held, summary };
+        let summary = Summary {
+            features: 3,
+            title: "Höfe".into(),
+        };
+        let stored = StoredState {
+            state: Bytes::from_static(&[0, 0]),
+            held,
+            summary,
+        };
         let bytes = stored.encode();
         assert_eq!(StoredState::decode(bytes.clone()), Ok(stored));
         for end in 0..bytes.len() - 2 {
-            assert_eq!(StoredState::decode(bytes.slice(..end)), Err(UnknownContainer), "{end}");
+            assert_eq!(
+                StoredState::decode(bytes.slice(..end)),
+                Err(UnknownContainer),
+                "{end}"
+            );
         }
         let mut other = bytes.to_vec();
         other[0] ^= 1;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{
-    Access, AwarenessUpdate, CloseReason, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom, concat,
+    Access, AwarenessUpdate, CloseReason, MapName, Message, Refusal, Scanned, Seq, SessionId,
+    StateVector, ToRoom, concat,
 };
 use mapweave_storage::{Kind, NewRecord, Origin};
 
@@ -128,7 +129,9 @@ pub struct CoreOptions {
 
 impl Default for CoreOptions {
     fn default() -> Self {
-        Self { presence_expiry_ms: 30_000 }
+        Self {
+            presence_expiry_ms: 30_000,
+        }
     }
 }
 
@@ -206,10 +209,23 @@ pub struct Start {
 impl Core {
     /// A map as loaded, with nobody in it.
     pub fn new(start: Start, options: CoreOptions) -> Self {
-        let Start { name, replica, cache, head, exists, tail, update_bytes } = start;
+        let Start {
+            name,
+            replica,
+            cache,
+            head,
+            exists,
+            tail,
+            update_bytes,
+        } = start;
         let (records_since_snapshot, bytes_since_snapshot) = tail;
-        let log =
-            LogPosition { appended: head, durable: head, exists, records_since_snapshot, bytes_since_snapshot };
+        let log = LogPosition {
+            appended: head,
+            durable: head,
+            exists,
+            records_since_snapshot,
+            bytes_since_snapshot,
+        };
         Self {
             name,
             replica,
@@ -230,12 +246,20 @@ impl Core {
     /// Takes in one input.
     pub fn handle(&mut self, now_ms: u64, input: Input, fx: &mut Effects) {
         match input {
-            Input::Join { session, origin, access } => self.join(session, origin, access, fx),
+            Input::Join {
+                session,
+                origin,
+                access,
+            } => self.join(session, origin, access, fx),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
             Input::WantsDifference(session) => self.resync(session, fx),
             Input::CaughtUp(sessions) => self.caught_up(&sessions),
-            Input::Submit { ticket, update, origin } => self.submit(ticket, update, &origin, fx),
+            Input::Submit {
+                ticket,
+                update,
+                origin,
+            } => self.submit(ticket, update, &origin, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
@@ -251,9 +275,18 @@ impl Core {
 
     fn join(&mut self, session: SessionId, origin: Arc<Origin>, access: Access, fx: &mut Effects) {
         let base = Arc::default();
-        self.sessions.insert(session, Session { origin, access, synced: false, base });
+        self.sessions.insert(
+            session,
+            Session {
+                origin,
+                access,
+                synced: false,
+                base,
+            },
+        );
         let vector = self.replica.ledger().state_vector();
-        fx.send.push((session, Outgoing::new(Message::SyncStep1(vector.encode()))));
+        fx.send
+            .push((session, Outgoing::new(Message::SyncStep1(vector.encode()))));
         self.send_everyone(session, fx);
     }
 
@@ -282,10 +315,14 @@ impl Core {
 
     fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
         self.cache_used_ms = now_ms;
-        let Some(state) = self.state_beyond(have, fx) else { return };
-        fx.send.push((session, Outgoing::new(Message::SyncStep2(state))));
+        let Some(state) = self.state_beyond(have, fx) else {
+            return;
+        };
+        fx.send
+            .push((session, Outgoing::new(Message::SyncStep2(state))));
         for held in self.replica.held() {
-            fx.send.push((session, Outgoing::new(Message::Update(held.clone()))));
+            fx.send
+                .push((session, Outgoing::new(Message::Update(held.clone()))));
         }
         self.synced(session);
     }
@@ -300,8 +337,14 @@ impl Core {
 
     /// What a reader with `have` lacks. `None` where the document is broken, which `fx` then says.
     pub fn state_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Bytes> {
-        let state = if have.is_empty() { self.cache.state(&self.replica) } else { self.difference_to(have) };
-        state.map_err(|error| fx.broken = Some(error.to_string())).ok()
+        let state = if have.is_empty() {
+            self.cache.state(&self.replica)
+        } else {
+            self.difference_to(have)
+        };
+        state
+            .map_err(|error| fx.broken = Some(error.to_string()))
+            .ok()
     }
 
     fn difference_to(&mut self, have: &StateVector) -> Result<Bytes, Refused> {
@@ -309,16 +352,23 @@ impl Core {
             return Ok(last.bytes.clone());
         }
         let bytes = self.replica.encode_diff(have)?;
-        self.difference = Some(Difference { have: have.clone(), bytes: bytes.clone() });
+        self.difference = Some(Difference {
+            have: have.clone(),
+            bytes: bytes.clone(),
+        });
         Ok(bytes)
     }
 
     fn resync(&mut self, session: SessionId, fx: &mut Effects) {
-        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else { return };
+        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
+            return;
+        };
         if let Some(state) = self.state_beyond(&base, fx) {
-            fx.send.push((session, Outgoing::new(Message::SyncStep2(state))));
+            fx.send
+                .push((session, Outgoing::new(Message::SyncStep2(state))));
             for held in self.replica.held() {
-                fx.send.push((session, Outgoing::new(Message::Update(held.clone()))));
+                fx.send
+                    .push((session, Outgoing::new(Message::Update(held.clone()))));
             }
             self.send_everyone(session, fx);
         }
@@ -334,7 +384,9 @@ impl Core {
     }
 
     fn update_of(&mut self, id: SessionId, number: u64, update: Scanned, fx: &mut Effects) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
         if session.access == Access::ReadOnly {
             return self.read_only_update(id, number, &update, fx);
         }
@@ -345,17 +397,20 @@ impl Core {
                 if missing {
                     // The sender has what is missing, or knows who does.
                     let vector = self.replica.ledger().state_vector().encode();
-                    fx.send.push((id, Outgoing::new(Message::SyncStep1(vector))));
+                    fx.send
+                        .push((id, Outgoing::new(Message::SyncStep1(vector))));
                 }
             }
             Err(Refused::Broken { why }) => {
                 fx.close.push((id, CloseReason::Corrupt(why.clone())));
                 fx.broken = Some(why);
             }
-            Err(refused @ Refused::HeldFull { .. }) => {
-                fx.refused.push((id, number, Refusal::TooMuchHeld { why: refused.to_string() }));
+            Err(Refused::HeldFull { .. }) => {
+                fx.refused.push((id, number, Refusal::TooMuchHeld));
             }
-            Err(refused) => fx.close.push((id, CloseReason::Corrupt(refused.to_string()))),
+            Err(refused) => fx
+                .close
+                .push((id, CloseReason::Corrupt(refused.to_string()))),
         }
     }
 
@@ -400,14 +455,20 @@ impl Core {
             Outcome::Applied { brought, released } => {
                 self.append(Kind::Update, brought.bytes().clone(), origin, fx);
                 self.difference = None;
-                std::iter::once(&brought).chain(&released).for_each(|update| self.cache.push(update));
+                std::iter::once(&brought)
+                    .chain(&released)
+                    .for_each(|update| self.cache.push(update));
                 self.turn.push((from, brought));
                 Ok(false)
             }
             Outcome::Held { .. } => {
                 self.append(Kind::Gapped, raw.clone(), origin, fx);
                 let message = Outgoing::new(Message::Update(raw));
-                fx.broadcast.push(Broadcast { message, except: from, audience: Audience::Synced });
+                fx.broadcast.push(Broadcast {
+                    message,
+                    except: from,
+                    audience: Audience::Synced,
+                });
                 Ok(true)
             }
         }
@@ -417,7 +478,14 @@ impl Core {
     fn ensure_exists(&mut self, origin: &Arc<Origin>, fx: &mut Effects) {
         if !self.log.exists {
             self.log.exists = true;
-            self.append(Kind::Created { name: self.name.clone() }, Bytes::new(), origin, fx);
+            self.append(
+                Kind::Created {
+                    name: self.name.clone(),
+                },
+                Bytes::new(),
+                origin,
+                fx,
+            );
         }
     }
 
@@ -427,7 +495,11 @@ impl Core {
         self.log.records_since_snapshot += 1;
         self.log.bytes_since_snapshot += payload.len() as u64;
         self.update_bytes += payload.len() as u64;
-        fx.append.push(NewRecord { kind, origin: origin.clone(), payload });
+        fx.append.push(NewRecord {
+            kind,
+            origin: origin.clone(),
+            payload,
+        });
     }
 
     /// Whether the log has a first record, durable or on its way.
@@ -447,8 +519,12 @@ impl Core {
     fn durable(&mut self, records: u64, last: Seq, fx: &mut Effects) {
         self.log.durable = Seq(self.log.durable.0 + records);
         if self.log.durable != last || last > self.log.appended {
-            let LogPosition { durable, appended, .. } = self.log;
-            fx.broken = Some(format!("the log is at {last}, the room counted {durable} of {appended}"));
+            let LogPosition {
+                durable, appended, ..
+            } = self.log;
+            fx.broken = Some(format!(
+                "the log is at {last}, the room counted {durable} of {appended}"
+            ));
             return;
         }
         while let Some(first) = self.waiting.front() {
@@ -462,7 +538,8 @@ impl Core {
     }
 
     fn tick(&mut self, now_ms: u64) {
-        self.presence.expire(now_ms, self.options.presence_expiry_ms);
+        self.presence
+            .expire(now_ms, self.options.presence_expiry_ms);
         if now_ms.saturating_sub(self.cache_used_ms) >= STATE_CACHE_MS {
             self.cache.clear();
             self.difference = None;
@@ -471,19 +548,27 @@ impl Core {
 
     fn tell_updates(&mut self, fx: &mut Effects) {
         let turn = std::mem::take(&mut self.turn);
-        let Some((first, _)) = turn.first() else { return };
+        let Some((first, _)) = turn.first() else {
+            return;
+        };
         // The one who said all of it need not hear it; among several, an echo does no harm.
         let except = first.filter(|_| turn.iter().all(|(from, _)| from == first));
         let parts: Vec<&Scanned> = turn.iter().map(|(_, update)| update).collect();
         let mut say = |bytes: Bytes, except| {
             let message = Outgoing::new(Message::Update(bytes));
-            fx.broadcast.push(Broadcast { message, except, audience: Audience::Synced });
+            fx.broadcast.push(Broadcast {
+                message,
+                except,
+                audience: Audience::Synced,
+            });
         };
         match parts.as_slice() {
             [only] => say(only.bytes().clone(), except),
             several => match concat(several) {
-                Some(joined) => say(joined, except),
-                None => turn.iter().for_each(|(from, update)| say(update.bytes().clone(), *from)),
+                Ok(joined) => say(joined, except),
+                Err(_) => turn
+                    .iter()
+                    .for_each(|(from, update)| say(update.bytes().clone(), *from)),
             },
         }
     }
@@ -495,13 +580,20 @@ impl Core {
         if let Some(changes) = self.presence.take_changes() {
             self.presence_told_ms = Some(now_ms);
             let message = awareness(&changes);
-            fx.broadcast.push(Broadcast { message, except: None, audience: Audience::All });
+            fx.broadcast.push(Broadcast {
+                message,
+                except: None,
+                audience: Audience::All,
+            });
         }
     }
 
     /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
     pub fn presence_due_ms(&self) -> Option<u64> {
-        self.presence.has_changes().then(|| self.presence_told_ms.map_or(0, |told| told + PRESENCE_EVERY_MS))
+        self.presence.has_changes().then(|| {
+            self.presence_told_ms
+                .map_or(0, |told| told + PRESENCE_EVERY_MS)
+        })
     }
 
     /// Whether nobody is in the map and nothing is on its way.
@@ -521,12 +613,18 @@ impl Core {
 
     /// Records and bytes queued since the newest snapshot.
     pub fn since_snapshot(&self) -> (u64, u64) {
-        (self.log.records_since_snapshot, self.log.bytes_since_snapshot)
+        (
+            self.log.records_since_snapshot,
+            self.log.bytes_since_snapshot,
+        )
     }
 
     /// Starts the count of [`Core::since_snapshot`] anew: a snapshot of this moment is being written.
     pub fn snapshot_taken(&mut self) {
-        (self.log.records_since_snapshot, self.log.bytes_since_snapshot) = (0, 0);
+        (
+            self.log.records_since_snapshot,
+            self.log.bytes_since_snapshot,
+        ) = (0, 0);
     }
 
     /// The document and what waits for it.

@@ -43,12 +43,12 @@ pub(crate) struct Room {
     pub(crate) appending: FuturesOrdered<BoxFuture<'static, (u64, Result<Appended, StoreError>)>>,
     replies: HashMap<Ticket, Reply<Seq>>,
     next_ticket: u64,
-    snapshot: SnapshotWriter,
+    pub(crate) snapshot: SnapshotWriter,
     options: RoomOptions,
 }
 
 #[derive(Default)]
-struct SnapshotWriter {
+pub(crate) struct SnapshotWriter {
     /// Taken, and waiting until what it contains is durable.
     taken: Option<(Seq, Bytes)>,
     writing: Option<(Seq, BoxFuture<'static, Result<(), StoreError>>)>,
@@ -64,13 +64,34 @@ pub(crate) enum End {
 }
 
 impl Room {
-    pub(crate) fn new(shared: &RoomShared, store: Arc<dyn UpdateLog>, loaded: Loaded, options: RoomOptions) -> Self {
-        let Loaded { mut replica, cache, head, tail } = loaded;
+    pub(crate) fn new(
+        shared: &RoomShared,
+        store: Arc<dyn UpdateLog>,
+        loaded: Loaded,
+        options: RoomOptions,
+    ) -> Self {
+        let Loaded {
+            mut replica,
+            cache,
+            head,
+            tail,
+        } = loaded;
         replica.set_limits(options.held);
-        let snapshot = SnapshotWriter { size: cache.bytes() as u64, ..SnapshotWriter::default() };
+        let snapshot = SnapshotWriter {
+            size: cache.bytes() as u64,
+            ..SnapshotWriter::default()
+        };
         let name = shared.name.clone();
         let update_bytes = snapshot.size + tail.1;
-        let start = Start { name, replica, cache, head, exists: head > Seq::ZERO, tail, update_bytes };
+        let start = Start {
+            name,
+            replica,
+            cache,
+            head,
+            exists: head > Seq::ZERO,
+            tail,
+            update_bytes,
+        };
         Self {
             core: Core::new(start, options.core),
             doc: shared.doc,
@@ -85,7 +106,11 @@ impl Room {
     }
 
     /// Takes in the requests of one turn and carries out what follows from them together.
-    pub(crate) fn turn(&mut self, now_ms: u64, requests: impl IntoIterator<Item = Request>) -> Result<(), End> {
+    pub(crate) fn turn(
+        &mut self,
+        now_ms: u64,
+        requests: impl IntoIterator<Item = Request>,
+    ) -> Result<(), End> {
         let mut fx = Effects::default();
         for request in requests {
             self.request(now_ms, request, &mut fx);
@@ -96,9 +121,18 @@ impl Room {
 
     fn request(&mut self, now_ms: u64, request: Request, fx: &mut Effects) {
         let input = match request {
-            Request::Join { session, peer, origin, access } => {
+            Request::Join {
+                session,
+                peer,
+                origin,
+                access,
+            } => {
                 self.peers.insert(session, peer);
-                Input::Join { session, origin, access }
+                Input::Join {
+                    session,
+                    origin,
+                    access,
+                }
             }
             Request::Leave(session) => {
                 self.peers.remove(&session);
@@ -107,10 +141,19 @@ impl Room {
             Request::Heard(session, said) => Input::Heard(session, said),
             Request::Synced(session) => Input::Synced(session),
             Request::WantsDifference(session) => Input::WantsDifference(session),
-            Request::Submit { update, origin, reply } => {
-                Input::Submit { ticket: self.ticket(reply), update, origin }
-            }
-            Request::Create { origin, reply } => Input::Create { ticket: self.ticket(reply), origin },
+            Request::Submit {
+                update,
+                origin,
+                reply,
+            } => Input::Submit {
+                ticket: self.ticket(reply),
+                update,
+                origin,
+            },
+            Request::Create { origin, reply } => Input::Create {
+                ticket: self.ticket(reply),
+                origin,
+            },
             Request::State { have, reply } => return self.answer_state(&have, reply, fx),
             Request::Summary { reply } => return self.answer_summary(reply),
             Request::Snapshot { reply } => {
@@ -135,7 +178,9 @@ impl Room {
         // A reader who is gone needs no answer, here and below.
         let _ = reply.send(match state {
             Some(update) => Ok(StateAnswer { update, seq }),
-            None => Err(RequestError::Unavailable { why: "the document cannot be encoded".to_owned() }),
+            None => Err(RequestError::Unavailable {
+                why: "the document cannot be encoded".to_owned(),
+            }),
         });
     }
 
@@ -148,7 +193,8 @@ impl Room {
         if !fx.append.is_empty() {
             let records = fx.append.len() as u64;
             let appending = self.store.append(self.doc, fx.append);
-            self.appending.push_back(appending.map(move |appended| (records, appended)).boxed());
+            self.appending
+                .push_back(appending.map(move |appended| (records, appended)).boxed());
         }
         for (session, message) in &fx.send {
             if let Some(peer) = self.peers.get(session) {
@@ -198,9 +244,12 @@ impl Room {
         records: u64,
         appended: Result<Appended, StoreError>,
     ) -> Result<(), End> {
-        let last = appended.map_err(|error| End::StoreFailed(error.to_string()))?.last;
+        let last = appended
+            .map_err(|error| End::StoreFailed(error.to_string()))?
+            .last;
         let mut fx = Effects::default();
-        self.core.handle(now_ms, Input::Durable { records, last }, &mut fx);
+        self.core
+            .handle(now_ms, Input::Durable { records, last }, &mut fx);
         self.carry_out(fx)?;
         self.write_taken_snapshot();
         Ok(())
@@ -209,8 +258,14 @@ impl Room {
     /// Looks after what time brings.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Result<(), End> {
         let mut fx = Effects::default();
-        let caught_up = self.peers.iter().filter(|(_, peer)| peer.is_caught_up()).map(|(id, _)| *id).collect();
-        self.core.handle(now_ms, Input::CaughtUp(caught_up), &mut fx);
+        let caught_up = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_caught_up())
+            .map(|(id, _)| *id)
+            .collect();
+        self.core
+            .handle(now_ms, Input::CaughtUp(caught_up), &mut fx);
         self.core.handle(now_ms, Input::Tick, &mut fx);
         self.core.end_turn(now_ms, &mut fx);
         self.carry_out(fx)?;
@@ -235,7 +290,14 @@ impl Room {
         let encoded = off_the_others(size, || {
             let summary = summarize(replica.doc());
             let held = replica.held().cloned().collect();
-            replica.encode_state().map(|state| StoredState { state, held, summary }.encode())
+            replica.encode_state().map(|state| {
+                StoredState {
+                    state,
+                    held,
+                    summary,
+                }
+                .encode()
+            })
         });
         match encoded {
             Ok(bytes) => {
@@ -259,23 +321,14 @@ impl Room {
         }
     }
 
-    /// Completes when a snapshot that was being written is stored or not.
-    ///
-    /// # Cancel safety
-    /// Safe: the writing goes on by itself and is kept for the next call.
-    pub(crate) async fn snapshot_written(&mut self) -> (Seq, Result<(), StoreError>) {
-        match &mut self.snapshot.writing {
-            Some((upto, writing)) => (*upto, writing.await),
-            None => std::future::pending().await,
-        }
-    }
-
     pub(crate) fn snapshot_stored(&mut self, (upto, stored): (Seq, Result<(), StoreError>)) {
         self.snapshot.writing = None;
         // The log has everything a snapshot has: one less costs time at the next load, nothing else.
         let answer = stored.map(|()| upto).map_err(|error| {
             tracing::warn!(doc = %self.doc, %error, "a snapshot could not be stored");
-            RequestError::Unavailable { why: error.to_string() }
+            RequestError::Unavailable {
+                why: error.to_string(),
+            }
         });
         self.answer_snapshot(&answer);
     }
@@ -300,10 +353,23 @@ impl Room {
             self.take_snapshot();
         }
         while self.snapshot.writing.is_some() {
-            let stored = self.snapshot_written().await;
+            let stored = self.snapshot.written().await;
             self.snapshot_stored(stored);
         }
         Ok(())
+    }
+}
+
+impl SnapshotWriter {
+    /// Completes when a snapshot that is being written is stored or not; never where none is.
+    ///
+    /// # Cancel safety
+    /// Safe: the writing goes on by itself and is kept for the next call.
+    pub(crate) async fn written(&mut self) -> (Seq, Result<(), StoreError>) {
+        match &mut self.writing {
+            Some((upto, writing)) => (*upto, writing.await),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -330,7 +396,9 @@ impl Departing {
     pub(crate) fn turn_away(&self, request: Request) {
         match request {
             Request::Join { peer, .. } => peer.close(self.close.clone()),
-            Request::Submit { reply, .. } | Request::Create { reply, .. } | Request::Snapshot { reply } => {
+            Request::Submit { reply, .. }
+            | Request::Create { reply, .. }
+            | Request::Snapshot { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::State { reply, .. } => {
@@ -339,18 +407,28 @@ impl Departing {
             Request::Summary { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
-            Request::Leave(_) | Request::Heard(..) | Request::Synced(_) | Request::WantsDifference(_) => {}
+            Request::Leave(_)
+            | Request::Heard(..)
+            | Request::Synced(_)
+            | Request::WantsDifference(_) => {}
         }
     }
 
     fn error(&self) -> RequestError {
-        RequestError::Unavailable { why: self.why.clone() }
+        RequestError::Unavailable {
+            why: self.why.clone(),
+        }
     }
 }
 
 /// Runs something that takes as long as a document of `bytes` needs, so that other tasks go on meanwhile.
 fn off_the_others<T>(bytes: u64, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
-    let many = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if many && bytes > ENCODE_INLINE_BYTES_MAX { tokio::task::block_in_place(work) } else { work() }
+    let many =
+        Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if many && bytes > ENCODE_INLINE_BYTES_MAX {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
 }

@@ -68,11 +68,18 @@ impl Fetched {
 /// The store's.
 pub async fn fetch(store: &dyn UpdateLog, doc: DocId) -> Result<Fetched, LoadError> {
     let head = store.head(doc)?.map_or(Seq::ZERO, |head| head.last);
-    let mut fetched = Fetched { doc, stored: None, upto: Seq::ZERO, head };
+    let mut fetched = Fetched {
+        doc,
+        stored: None,
+        upto: Seq::ZERO,
+        head,
+    };
     if let Some(snapshot) = store.snapshot(doc, Some(head)).await? {
         match StoredState::decode(snapshot.bytes) {
             Ok(stored) => (fetched.stored, fetched.upto) = (Some(stored), snapshot.upto),
-            Err(error) => tracing::warn!(%doc, upto = %snapshot.upto, %error, "the whole log is replayed instead"),
+            Err(error) => {
+                tracing::warn!(%doc, upto = %snapshot.upto, %error, "the whole log is replayed instead")
+            }
         }
     }
     Ok(fetched)
@@ -83,16 +90,27 @@ pub async fn fetch(store: &dyn UpdateLog, doc: DocId) -> Result<Fetched, LoadErr
 /// # Errors
 /// The store's, or the record that cannot be applied.
 pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, LoadError> {
-    let Fetched { doc, stored, upto, head } = fetched;
+    let Fetched {
+        doc,
+        stored,
+        upto,
+        head,
+    } = fetched;
     let mut replica = Replica::new(HeldLimits::NONE);
     let mut cache = StateCache::default();
     let refused = |seq| move |why| LoadError::Record { doc, seq, why };
     if let Some(stored) = stored {
-        let state = scan(stored.state, usize::MAX).map_err(Refused::from).map_err(refused(upto))?;
-        replica.receive(state.clone(), u64::MAX).map_err(refused(upto))?;
+        let state = scan(stored.state, usize::MAX)
+            .map_err(Refused::from)
+            .map_err(refused(upto))?;
+        replica
+            .receive(state.clone(), u64::MAX)
+            .map_err(refused(upto))?;
         cache = StateCache::new(state);
         for held in stored.held {
-            let held = scan(held, usize::MAX).map_err(Refused::from).map_err(refused(upto))?;
+            let held = scan(held, usize::MAX)
+                .map_err(Refused::from)
+                .map_err(refused(upto))?;
             replica.receive(held, u64::MAX).map_err(refused(upto))?;
         }
     }
@@ -107,7 +125,12 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
             }
         }
     }
-    Ok(Loaded { replica, cache, head, tail })
+    Ok(Loaded {
+        replica,
+        cache,
+        head,
+        tail,
+    })
 }
 
 /// Applies one record of a log; tells what that brought to the document, in order.
@@ -119,7 +142,9 @@ pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Re
         return Ok(Vec::new());
     }
     match replica.receive(scan(record.payload.clone(), usize::MAX)?, u64::MAX)? {
-        Outcome::Applied { brought, released } => Ok(std::iter::once(brought).chain(released).collect()),
+        Outcome::Applied { brought, released } => {
+            Ok(std::iter::once(brought).chain(released).collect())
+        }
         Outcome::Nothing | Outcome::Held { .. } => Ok(Vec::new()),
     }
 }

@@ -18,11 +18,14 @@ mod verify;
 pub use actor::{RequestError, RoomOptions, StateAnswer};
 pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start, Ticket,
+    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
+    Start, Ticket,
 };
 pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
 pub use peer::{Outgoing, Peer};
-pub use presence::{PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence};
+pub use presence::{
+    PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence,
+};
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
 pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
 pub use summary::summarize;

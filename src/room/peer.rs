@@ -32,7 +32,10 @@ pub struct Outgoing {
 impl Outgoing {
     /// A message that nobody has framed yet.
     pub fn new(message: Message) -> Self {
-        Self { message, frame: OnceLock::new() }
+        Self {
+            message,
+            frame: OnceLock::new(),
+        }
     }
 
     /// The message as bytes for the wire: made by the first caller, shared by all others.

@@ -47,10 +47,12 @@ impl Presence {
 
     fn receive_entry(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
         let gone = entry.state.as_ref() == GONE;
-        let room = self.clients.len() < PRESENCE_CLIENTS_MAX && self.owned(session) < PRESENCE_CLIENTS_PER_SESSION_MAX;
+        let room = self.clients.len() < PRESENCE_CLIENTS_MAX
+            && self.owned(session) < PRESENCE_CLIENTS_PER_SESSION_MAX;
         let Some(known) = self.clients.get_mut(&entry.client) else {
             if !gone && room && is_json(&entry.state) {
-                self.clients.insert(entry.client, Client::new(entry, session, now_ms));
+                self.clients
+                    .insert(entry.client, Client::new(entry, session, now_ms));
                 self.changed.insert(entry.client);
             }
             return;
@@ -100,7 +102,9 @@ impl Presence {
         }
         let changed = &self.changed;
         self.clients.retain(|id, c| {
-            c.state.is_some() || changed.contains(id) || now_ms.saturating_sub(c.renewed_ms) < PRESENCE_MEMORY_MS
+            c.state.is_some()
+                || changed.contains(id)
+                || now_ms.saturating_sub(c.renewed_ms) < PRESENCE_MEMORY_MS
         });
     }
 
@@ -112,7 +116,10 @@ impl Presence {
     /// The newest state of every client that changed since the last call, each once; `None` if none did.
     pub fn take_changes(&mut self) -> Option<AwarenessUpdate> {
         let changed = std::mem::take(&mut self.changed);
-        let entries: Vec<_> = changed.iter().filter_map(|id| Some(self.clients.get(id)?.entry(*id))).collect();
+        let entries: Vec<_> = changed
+            .iter()
+            .filter_map(|id| Some(self.clients.get(id)?.entry(*id)))
+            .collect();
         (!entries.is_empty()).then_some(AwarenessUpdate { entries })
     }
 
@@ -138,13 +145,21 @@ impl Presence {
         if self.clients.len() < PRESENCE_CLIENTS_PER_SESSION_MAX {
             return 0;
         }
-        self.clients.values().filter(|c| c.owner == Some(session)).count()
+        self.clients
+            .values()
+            .filter(|c| c.owner == Some(session))
+            .count()
     }
 }
 
 impl Client {
     fn new(entry: &AwarenessEntry, owner: SessionId, now_ms: u64) -> Self {
-        Self { clock: entry.clock, state: Some(entry.state.clone()), owner: Some(owner), renewed_ms: now_ms }
+        Self {
+            clock: entry.clock,
+            state: Some(entry.state.clone()),
+            owner: Some(owner),
+            renewed_ms: now_ms,
+        }
     }
 
     fn take_out(&mut self, now_ms: u64) {
@@ -154,8 +169,15 @@ impl Client {
     }
 
     fn entry(&self, client: ClientId) -> AwarenessEntry {
-        let state = self.state.clone().unwrap_or_else(|| Bytes::from_static(GONE));
-        AwarenessEntry { client, clock: self.clock, state }
+        let state = self
+            .state
+            .clone()
+            .unwrap_or_else(|| Bytes::from_static(GONE));
+        AwarenessEntry {
+            client,
+            clock: self.clock,
+            state,
+        }
     }
 }
 
@@ -173,13 +195,28 @@ mod tests {
     const OTHER: SessionId = SessionId(2);
 
     fn says(client: u64, clock: u64, state: &'static str) -> AwarenessUpdate {
-        let entry = AwarenessEntry { client: ClientId(client), clock, state: Bytes::from_static(state.as_bytes()) };
-        AwarenessUpdate { entries: vec![entry] }
+        let entry = AwarenessEntry {
+            client: ClientId(client),
+            clock,
+            state: Bytes::from_static(state.as_bytes()),
+        };
+        AwarenessUpdate {
+            entries: vec![entry],
+        }
     }
 
     fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
         let changes = p.take_changes().map(|u| u.entries).unwrap_or_default();
-        changes.iter().map(|e| (e.client.0, e.clock, String::from_utf8_lossy(&e.state).into_owned())).collect()
+        changes
+            .iter()
+            .map(|e| {
+                (
+                    e.client.0,
+                    e.clock,
+                    String::from_utf8_lossy(&e.state).into_owned(),
+                )
+            })
+            .collect()
     }
 
     #[test]

@@ -101,9 +101,17 @@ pub struct RoomGone;
 
 impl Rooms {
     /// No map is live yet. `bytes_max`: what live maps nobody is in may hold together, about.
-    pub fn new(store: Arc<dyn UpdateLog>, options: RoomOptions, bytes_max: u64, tasks: TaskTracker) -> Arc<Self> {
+    pub fn new(
+        store: Arc<dyn UpdateLog>,
+        options: RoomOptions,
+        bytes_max: u64,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            live: Mutex::new(Live { rooms: HashMap::new(), phase: watch::Sender::new(RoomsPhase::Running) }),
+            live: Mutex::new(Live {
+                rooms: HashMap::new(),
+                phase: watch::Sender::new(RoomsPhase::Running),
+            }),
             store,
             tasks,
             options,
@@ -132,19 +140,31 @@ impl Rooms {
     ///
     /// # Errors
     /// [`EnterError`].
-    pub fn enter(self: &Arc<Self>, name: &MapName, if_unknown: IfUnknown) -> Result<RoomHandle, EnterError> {
+    pub fn enter(
+        self: &Arc<Self>,
+        name: &MapName,
+        if_unknown: IfUnknown,
+    ) -> Result<RoomHandle, EnterError> {
         let mut live = self.lock();
         if *live.phase.borrow() == RoomsPhase::Stopping {
             return Err(EnterError::Stopping);
         }
-        if let Some(shared) = live.rooms.get(name).filter(|shared| !shared.inbox.is_closed()) {
+        if let Some(shared) = live
+            .rooms
+            .get(name)
+            .filter(|shared| !shared.inbox.is_closed())
+        {
             shared.used.store(self.now_ms(), Relaxed);
-            return Ok(RoomHandle { shared: shared.clone() });
+            return Ok(RoomHandle {
+                shared: shared.clone(),
+            });
         }
         let doc = match self.store.map(name) {
             Some(entry) if entry.deleted => return Err(EnterError::Deleted { name: name.clone() }),
             Some(entry) => entry.id,
-            None if if_unknown == IfUnknown::Refuse => return Err(EnterError::Unknown { name: name.clone() }),
+            None if if_unknown == IfUnknown::Refuse => {
+                return Err(EnterError::Unknown { name: name.clone() });
+            }
             None => DocId::fresh(),
         };
         let shared = self.open(name, doc, live.phase.subscribe());
@@ -192,7 +212,10 @@ impl Rooms {
         if total <= self.bytes_max {
             return;
         }
-        let mut idle: Vec<_> = live.values().filter(|room| room.connections.load(Relaxed) == 0).collect();
+        let mut idle: Vec<_> = live
+            .values()
+            .filter(|room| room.connections.load(Relaxed) == 0)
+            .collect();
         idle.sort_by_key(|room| room.used.load(Relaxed));
         for room in idle {
             if total <= self.bytes_max {
@@ -230,12 +253,20 @@ impl Rooms {
 
     /// How many connections are in live maps.
     pub fn connections(&self) -> usize {
-        self.lock().rooms.values().map(|room| room.connections.load(Relaxed)).sum()
+        self.lock()
+            .rooms
+            .values()
+            .map(|room| room.connections.load(Relaxed))
+            .sum()
     }
 
     /// Memory of live maps, estimated, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.lock().rooms.values().map(|room| room.bytes.load(Relaxed)).sum()
+        self.lock()
+            .rooms
+            .values()
+            .map(|room| room.bytes.load(Relaxed))
+            .sum()
     }
 
     /// Ends a live map because it was deleted: its connections are told so.
@@ -249,7 +280,8 @@ impl Rooms {
     pub fn discard_all(&self, why: &str) {
         let mut live = self.lock();
         if *live.phase.borrow() == RoomsPhase::Running {
-            live.phase.send_replace(RoomsPhase::StoreFailed(why.to_owned()));
+            live.phase
+                .send_replace(RoomsPhase::StoreFailed(why.to_owned()));
             live.phase = watch::Sender::new(RoomsPhase::Running);
         }
         live.rooms.clear();
@@ -267,7 +299,10 @@ impl Rooms {
 }
 
 fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>) {
-    if live.get(&shared.name).is_some_and(|current| Arc::ptr_eq(current, shared)) {
+    if live
+        .get(&shared.name)
+        .is_some_and(|current| Arc::ptr_eq(current, shared))
+    {
         live.remove(&shared.name);
     }
 }
@@ -275,7 +310,8 @@ fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>
 impl RoomShared {
     /// Notes what the map costs and who is in it.
     pub(crate) fn report(&self, core: &Core) {
-        let bytes = ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
+        let bytes =
+            ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
         self.bytes.store(bytes, Relaxed);
         self.connections.store(core.connections(), Relaxed);
     }
@@ -310,7 +346,16 @@ impl RoomHandle {
         origin: Arc<Origin>,
         access: Access,
     ) -> Result<(), RoomGone> {
-        self.send(Request::Join { session, peer, origin, access }, 0).await
+        self.send(
+            Request::Join {
+                session,
+                peer,
+                origin,
+                access,
+            },
+            0,
+        )
+        .await
     }
 
     /// Hands over what a connection said. Waits while the room has too much to do: do not read on meanwhile.
@@ -318,7 +363,11 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn heard(&self, session: SessionId, said: ToRoom) -> Result<(), RoomGone> {
-        let bytes = if let ToRoom::Update { update, .. } = &said { update.bytes().len() } else { 0 };
+        let bytes = if let ToRoom::Update { update, .. } = &said {
+            update.bytes().len()
+        } else {
+            0
+        };
         self.send(Request::Heard(session, said), bytes).await
     }
 
@@ -344,7 +393,12 @@ impl RoomHandle {
     /// [`RequestError`], here and below.
     pub async fn submit(&self, update: Scanned, origin: Arc<Origin>) -> Result<Seq, RequestError> {
         let bytes = update.bytes().len();
-        self.ask(bytes, |reply| Request::Submit { update, origin, reply }).await
+        self.ask(bytes, |reply| Request::Submit {
+            update,
+            origin,
+            reply,
+        })
+        .await
     }
 
     /// Makes the map exist; resolves once that is durable.
@@ -372,7 +426,9 @@ impl RoomHandle {
         bytes: usize,
         request: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Request,
     ) -> Result<T, RequestError> {
-        let gone = || RequestError::Unavailable { why: RoomGone.to_string() };
+        let gone = || RequestError::Unavailable {
+            why: RoomGone.to_string(),
+        };
         let (reply, answer) = oneshot::channel();
         self.send(request(reply), bytes).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -382,10 +438,20 @@ impl RoomHandle {
         let kib = bytes.div_ceil(1024).min(INBOX_KIB_MAX);
         let budget = match u32::try_from(kib) {
             Ok(0) => None,
-            Ok(kib) => Some(self.shared.budget.clone().acquire_many_owned(kib).await.map_err(|_| RoomGone)?),
+            Ok(kib) => Some(
+                self.shared
+                    .budget
+                    .clone()
+                    .acquire_many_owned(kib)
+                    .await
+                    .map_err(|_| RoomGone)?,
+            ),
             Err(_) => return Err(RoomGone),
         };
-        let envelope = Envelope { request: Box::new(request), _budget: budget };
+        let envelope = Envelope {
+            request: Box::new(request),
+            _budget: budget,
+        };
         self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
     }
 }

@@ -7,7 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use mapweave_proto::{ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan};
+use mapweave_proto::{
+    ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan,
+};
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
@@ -22,12 +24,18 @@ pub struct HeldLimits {
 
 impl HeldLimits {
     /// For replay: what was held once may be held again, whatever the limits are now.
-    pub const NONE: Self = Self { map_bytes_max: usize::MAX, source_bytes_max: usize::MAX };
+    pub const NONE: Self = Self {
+        map_bytes_max: usize::MAX,
+        source_bytes_max: usize::MAX,
+    };
 }
 
 impl Default for HeldLimits {
     fn default() -> Self {
-        Self { map_bytes_max: 16 << 20, source_bytes_max: 4 << 20 }
+        Self {
+            map_bytes_max: 16 << 20,
+            source_bytes_max: 4 << 20,
+        }
     }
 }
 
@@ -64,7 +72,9 @@ pub enum Refused {
         why: String,
     },
     /// Too much waits for missing updates already.
-    #[error("{held_bytes} bytes of updates wait for others that never came, the limit is {limit_bytes}: sync from the start")]
+    #[error(
+        "{held_bytes} bytes of updates wait for others that never came, the limit is {limit_bytes}: sync from the start"
+    )]
     HeldFull {
         /// Bytes that wait already.
         held_bytes: usize,
@@ -97,9 +107,18 @@ impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
     pub fn new(limits: HeldLimits) -> Self {
         // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
-        let options = Options { cleanup_formatting: false, ..Options::default() };
+        let options = Options {
+            cleanup_formatting: false,
+            ..Options::default()
+        };
         let doc = Doc::with_options(options);
-        Self { doc, ledger: Ledger::default(), held: Vec::new(), held_bytes: 0, limits }
+        Self {
+            doc,
+            ledger: Ledger::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            limits,
+        }
     }
 
     /// Bounds what may wait from now on.
@@ -134,19 +153,27 @@ impl Replica {
     pub fn receive(&mut self, update: Scanned, source: u64) -> Result<Outcome, Refused> {
         match self.ledger.judge(&update)? {
             Verdict::Nothing => Ok(Outcome::Nothing),
-            Verdict::Gap { missing } => self.hold(update, source, missing.into_iter().map(|(c, _)| c).collect()),
+            Verdict::Gap { missing } => self.hold(
+                update,
+                source,
+                missing.into_iter().map(|(c, _)| c).collect(),
+            ),
             Verdict::Fresh => self.take_in(update),
             Verdict::Overlap => match scan(self.ledger.fresh_part(&update), usize::MAX) {
                 Ok(part) => self.take_in(part),
-                Err(error) => Err(Refused::Undecodable { why: error.to_string() }),
+                Err(error) => Err(Refused::Undecodable {
+                    why: error.to_string(),
+                }),
             },
         }
     }
 
     /// Whether `update` holds nothing that is not here already.
     pub fn brings_nothing(&mut self, update: &Scanned) -> bool {
-        if matches!(self.ledger.judge(update), Ok(Verdict::Overlap | Verdict::Fresh))
-            && self.ledger.only_deletes_are_new(update)
+        if matches!(
+            self.ledger.judge(update),
+            Ok(Verdict::Overlap | Verdict::Fresh)
+        ) && self.ledger.only_deletes_are_new(update)
         {
             self.learn_deletions();
         }
@@ -167,31 +194,54 @@ impl Replica {
         self.ledger.admit(&update);
         let released = self.release_held()?;
         // Deletions that yrs had made by itself, as the loser of two writes, are no news to anyone.
-        Ok(if only_deletes && !changed { Outcome::Nothing } else { Outcome::Applied { brought: update, released } })
+        Ok(if only_deletes && !changed {
+            Outcome::Nothing
+        } else {
+            Outcome::Applied {
+                brought: update,
+                released,
+            }
+        })
     }
 
     fn apply(&self, bytes: &[u8]) -> Result<bool, Refused> {
         let broken = |why: String| Refused::Broken { why };
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let update = Update::decode_v1(bytes).map_err(|e| Refused::Undecodable { why: e.to_string() })?;
+            let update = Update::decode_v1(bytes)
+                .map_err(|e| Refused::Undecodable { why: e.to_string() })?;
             let mut txn = self.doc.transact_mut();
-            txn.apply_update(update).map_err(|e| broken(e.to_string()))?;
+            txn.apply_update(update)
+                .map_err(|e| broken(e.to_string()))?;
             Ok(txn.has_changes())
         }));
         attempt.unwrap_or_else(|panic| Err(broken(panic_text(&*panic))))
     }
 
-    fn hold(&mut self, update: Scanned, source: u64, missing: Vec<ClientId>) -> Result<Outcome, Refused> {
+    fn hold(
+        &mut self,
+        update: Scanned,
+        source: u64,
+        missing: Vec<ClientId>,
+    ) -> Result<Outcome, Refused> {
         if self.held.iter().any(|h| h.update.bytes() == update.bytes()) {
             return Ok(Outcome::Nothing);
         }
         let bytes = update.bytes().len();
-        let of_source: usize = self.held.iter().filter(|h| h.source == source).map(|h| h.update.bytes().len()).sum();
-        for (held_bytes, limit_bytes) in
-            [(self.held_bytes, self.limits.map_bytes_max), (of_source, self.limits.source_bytes_max)]
-        {
+        let of_source: usize = self
+            .held
+            .iter()
+            .filter(|h| h.source == source)
+            .map(|h| h.update.bytes().len())
+            .sum();
+        for (held_bytes, limit_bytes) in [
+            (self.held_bytes, self.limits.map_bytes_max),
+            (of_source, self.limits.source_bytes_max),
+        ] {
             if held_bytes.saturating_add(bytes) > limit_bytes {
-                return Err(Refused::HeldFull { held_bytes, limit_bytes });
+                return Err(Refused::HeldFull {
+                    held_bytes,
+                    limit_bytes,
+                });
             }
         }
         self.held_bytes += bytes;
@@ -241,10 +291,16 @@ impl Replica {
     /// As [`Replica::encode_state`].
     pub fn encode_diff(&self, have: &StateVector) -> Result<Bytes, Refused> {
         let clock = |c: u64| u32::try_from(c).unwrap_or(u32::MAX);
-        let vector: yrs::StateVector =
-            have.iter().map(|(client, c)| (yrs::block::ClientID::new(client.0), clock(c))).collect();
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.doc.transact().encode_diff_v1(&vector)));
-        attempt.map(Bytes::from).map_err(|panic| Refused::Broken { why: panic_text(&*panic) })
+        let vector: yrs::StateVector = have
+            .iter()
+            .map(|(client, c)| (yrs::block::ClientID::new(client.0), clock(c)))
+            .collect();
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            self.doc.transact().encode_diff_v1(&vector)
+        }));
+        attempt.map(Bytes::from).map_err(|panic| Refused::Broken {
+            why: panic_text(&*panic),
+        })
     }
 }
 
@@ -263,7 +319,10 @@ impl StateCache {
     /// # Errors
     /// Where `state` is no update.
     pub fn new(state: Scanned) -> Self {
-        Self { base: Some(state), ..Self::default() }
+        Self {
+            base: Some(state),
+            ..Self::default()
+        }
     }
 
     /// Notes what the document newly took in.
@@ -311,7 +370,7 @@ impl StateCache {
         }
         if self.joined.is_none() {
             let parts: Vec<&Scanned> = std::iter::once(base).chain(&self.tail).collect();
-            self.joined = concat(&parts);
+            self.joined = concat(&parts).ok();
         }
         self.joined.clone()
     }
@@ -323,11 +382,14 @@ const TAIL_BYTES_MIN: usize = 64 << 10;
 /// What [`scan`] found wrong, as a refusal.
 impl From<ScanError> for Refused {
     fn from(error: ScanError) -> Self {
-        Self::Undecodable { why: error.to_string() }
+        Self::Undecodable {
+            why: error.to_string(),
+        }
     }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic".to_owned())
 }

@@ -12,8 +12,9 @@ use super::load::{self, LoadError, replay};
 use super::replica::{HeldLimits, Refused, Replica};
 
 /// Root maps whose content is compared beside clocks and deletions (`docs/map-document.md`).
-const ROOTS: [&str; 11] =
-    ["meta", "feat", "geom", "part", "vert", "prop", "attr", "gone", "layer", "note", "file"];
+const ROOTS: [&str; 11] = [
+    "meta", "feat", "geom", "part", "vert", "prop", "attr", "gone", "layer", "note", "file",
+];
 
 /// The result of a check, in the words of `mapweave verify --json`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -69,10 +70,16 @@ pub struct Found {
 ///
 /// # Errors
 /// Where the store cannot be read at all.
-pub async fn verify(store: &Arc<dyn UpdateLog>, only: Option<&MapName>) -> Result<Verified, StoreError> {
+pub async fn verify(
+    store: &Arc<dyn UpdateLog>,
+    only: Option<&MapName>,
+) -> Result<Verified, StoreError> {
     let doc = only.and_then(|name| store.map(name)).map(|entry| entry.id);
     let report = store.verify(doc).await?;
-    let mut out = Verified { ok: report.ok, ..Verified::default() };
+    let mut out = Verified {
+        ok: report.ok,
+        ..Verified::default()
+    };
     for map in &report.maps {
         let mut verified = VerifiedMap {
             name: map.name.as_str().to_owned(),
@@ -91,7 +98,12 @@ pub async fn verify(store: &Arc<dyn UpdateLog>, only: Option<&MapName>) -> Resul
             Ok(held) => verified.held = held,
             Err(what) => {
                 (verified.ok, out.ok) = (false, false);
-                verified.problems.push(Found { file: None, offset: None, seq: None, what });
+                verified.problems.push(Found {
+                    file: None,
+                    offset: None,
+                    seq: None,
+                    what,
+                });
             }
         }
         out.maps.push(verified);
@@ -115,8 +127,13 @@ pub async fn verify(store: &Arc<dyn UpdateLog>, only: Option<&MapName>) -> Resul
 /// Replays the whole log and loads from the snapshot; tells how many updates wait, or where the two differ.
 async fn compare(store: &Arc<dyn UpdateLog>, entry: Option<&MapEntry>) -> Result<u64, String> {
     let Some(entry) = entry else { return Ok(0) };
-    let replayed = replay_all(store, entry).await.map_err(|error| error.to_string())?;
-    let loaded = load::load(store, entry.id).await.map_err(|error| error.to_string())?.replica;
+    let replayed = replay_all(store, entry)
+        .await
+        .map_err(|error| error.to_string())?;
+    let loaded = load::load(store, entry.id)
+        .await
+        .map_err(|error| error.to_string())?
+        .replica;
     let (a, b) = (content(&replayed), content(&loaded));
     let (a, b) = (a.map_err(|e| e.to_string())?, b.map_err(|e| e.to_string())?);
     if a.clocks != b.clocks {
@@ -136,7 +153,11 @@ async fn replay_all(store: &Arc<dyn UpdateLog>, entry: &MapEntry) -> Result<Repl
     let mut records = store.read_log(entry.id, entry.head.first, entry.head.last);
     while let Some(record) = records.next().await {
         let record = record?;
-        replay(&mut replica, &record).map_err(|why| LoadError::Record { doc: entry.id, seq: record.seq, why })?;
+        replay(&mut replica, &record).map_err(|why| LoadError::Record {
+            doc: entry.id,
+            seq: record.seq,
+            why,
+        })?;
     }
     Ok(replica)
 }
@@ -159,8 +180,14 @@ pub struct Content {
 pub fn content(replica: &Replica) -> Result<Content, Refused> {
     let clocks = replica.ledger().state_vector();
     let state = scan(replica.encode_state()?, usize::MAX)?;
-    let ranges = state.deletes().map(|range| (range.client.0, range.start, range.end));
-    Ok(Content { clocks, deleted: joined(ranges.collect()), shown: shown(replica) })
+    let ranges = state
+        .deletes()
+        .map(|range| (range.client.0, range.start, range.end));
+    Ok(Content {
+        clocks,
+        deleted: joined(ranges.collect()),
+        shown: shown(replica),
+    })
 }
 
 fn joined(mut ranges: Vec<(u64, u64, u64)>) -> Vec<(u64, u64, u64)> {
@@ -179,9 +206,13 @@ fn shown(replica: &Replica) -> [u8; 32] {
     let txn = replica.doc().transact();
     let mut hasher = blake3::Hasher::new();
     for name in ROOTS {
-        let Some(map) = txn.get_map(name) else { continue };
-        let mut entries: Vec<(String, String)> =
-            map.iter(&txn).map(|(key, value)| (key.to_owned(), format!("{:?}", value.to_string(&txn)))).collect();
+        let Some(map) = txn.get_map(name) else {
+            continue;
+        };
+        let mut entries: Vec<(String, String)> = map
+            .iter(&txn)
+            .map(|(key, value)| (key.to_owned(), format!("{:?}", value.to_string(&txn))))
+            .collect();
         entries.sort_unstable();
         hasher.update(name.as_bytes());
         for (key, value) in entries {
@@ -193,4 +224,3 @@ fn shown(replica: &Replica) -> [u8; 32] {
     }
     *hasher.finalize().as_bytes()
 }
-

@@ -45,7 +45,11 @@ pub struct AcceptOptions {
 /// # Errors
 /// The system's, for a port in use among others.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -69,22 +73,32 @@ pub async fn serve<F>(
             () = stop.cancelled() => return,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, address, place)) = accepted else { continue };
+        let Some((stream, address, place)) = accepted else {
+            continue;
+        };
         let (service, stop, hosts) = (service.clone(), stop.clone(), options.hosts.clone());
-        let guarded = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            let turned_away = check(&hosts, &request);
-            request.extensions_mut().insert(PeerAddress(address));
-            let answer = turned_away.is_none().then(|| service.call(request));
-            async move {
-                match (answer, turned_away) {
-                    (Some(answer), _) => answer.await,
-                    (None, problem) => Ok(problem.unwrap_or_else(Problem::not_found).into_response()),
+        let guarded = hyper::service::service_fn(
+            move |mut request: hyper::Request<hyper::body::Incoming>| {
+                let turned_away = check(&hosts, &request);
+                request.extensions_mut().insert(PeerAddress(address));
+                let answer = turned_away.is_none().then(|| service.call(request));
+                async move {
+                    match (answer, turned_away) {
+                        (Some(answer), _) => answer.await,
+                        (None, problem) => {
+                            Ok(problem.unwrap_or_else(Problem::not_found).into_response())
+                        }
+                    }
                 }
-            }
-        });
+            },
+        );
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(64 << 10);
-        let connection = http.serve_connection(TokioIo::new(stream), guarded).with_upgrades();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(options.header_timeout)
+            .max_buf_size(64 << 10);
+        let connection = http
+            .serve_connection(TokioIo::new(stream), guarded)
+            .with_upgrades();
         tasks.spawn(async move {
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
@@ -122,8 +136,20 @@ async fn accept(
 }
 
 fn check(hosts: &HostPolicy, request: &hyper::Request<hyper::body::Incoming>) -> Option<Problem> {
-    let header = |name| request.headers().get(name).map(|v| v.to_str().unwrap_or(""));
-    let refused = hosts.check(header(hyper::header::HOST), header(hyper::header::ORIGIN)).err()?;
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .map(|v| v.to_str().unwrap_or(""))
+    };
+    let refused = hosts
+        .check(header(hyper::header::HOST), header(hyper::header::ORIGIN))
+        .err()?;
     let status = hyper::StatusCode::FORBIDDEN;
-    Some(Problem::new(status, "host-or-origin", "This request is not for this server", refused.to_string()))
+    Some(Problem::new(
+        status,
+        "host-or-origin",
+        "This request is not for this server",
+        refused.to_string(),
+    ))
 }

@@ -42,21 +42,30 @@ pub async fn read(
     let room = app.enter(&segment, IfUnknown::Refuse)?;
     let whole = have.is_empty();
     let state = room.state(have).await?;
-    let tag = format!("\"{}\"", blake3::hash(&state.update).to_hex().get(..32).unwrap_or_default());
+    let tag = format!(
+        "\"{}\"",
+        blake3::hash(&state.update)
+            .to_hex()
+            .get(..32)
+            .unwrap_or_default()
+    );
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, UPDATE_MEDIA_TYPE)
         .header(header::CACHE_CONTROL, "no-cache")
         .header("mapweave-seq", state.seq.0)
         .header("mapweave-whole", if whole { "1" } else { "0" })
         .header(header::ETAG, &tag);
-    let known = if_none_match.is_some_and(|tags| tags.split(',').any(|t| t.trim() == tag || t.trim() == "*"));
+    let known = if_none_match
+        .is_some_and(|tags| tags.split(',').any(|t| t.trim() == tag || t.trim() == "*"));
     let body = if known {
         response = response.status(StatusCode::NOT_MODIFIED);
         Bytes::new()
     } else {
         state.update
     };
-    response.body(body.into()).map_err(|error| Problem::unavailable(error.to_string()))
+    response
+        .body(body.into())
+        .map_err(|error| Problem::unavailable(error.to_string()))
 }
 
 /// POST `/api/v1/maps/{map}/state`: answers once the update is durable.
@@ -80,7 +89,12 @@ where
     let limit_bytes = app.config.limits.update_bytes_max;
     let update = scan(collect(body, limit_bytes).await?, limit_bytes).map_err(|error| {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Problem::new(status, "refused-update", "The update was refused; nothing was changed", error.to_string())
+        Problem::new(
+            status,
+            "refused-update",
+            "The update was refused; nothing was changed",
+            error.to_string(),
+        )
     })?;
     let seq = room.submit(update, origin(address, Protocol::Rest)).await?;
     Ok(warp::reply::json(&json!({ "seq": seq.0, "durable": true })))
@@ -88,7 +102,7 @@ where
 
 fn state_vector(text: &str) -> Result<StateVector, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-    let vector = bytes.and_then(|bytes| StateVector::decode(&bytes.into()).ok());
+    let vector = bytes.and_then(|bytes| StateVector::decode(bytes.into()).ok());
     vector.ok_or_else(|| Problem::bad_request("`sv` is no state vector in base64url"))
 }
 
@@ -99,7 +113,8 @@ async fn collect<B: Buf, E: std::fmt::Display>(
     let mut body = std::pin::pin!(body);
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        let mut chunk = chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
+        let mut chunk =
+            chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
         if bytes.len() + chunk.remaining() > limit_bytes {
             return Err(Problem::too_large(limit_bytes));
         }

@@ -52,7 +52,13 @@ pub struct NewMap {
 /// GET `/api/v1/maps`.
 pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
     let mut listed = Vec::new();
-    for entry in app.rooms.store().maps().into_iter().filter(|entry| !entry.deleted) {
+    for entry in app
+        .rooms
+        .store()
+        .maps()
+        .into_iter()
+        .filter(|entry| !entry.deleted)
+    {
         let summary = app.summary(&entry).await?;
         listed.push(Listed::new(&entry, summary));
     }
@@ -60,23 +66,42 @@ pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
 }
 
 /// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
-pub async fn create(app: Arc<App>, new: NewMap, address: PeerAddress) -> Result<impl Reply, Problem> {
+pub async fn create(
+    app: Arc<App>,
+    new: NewMap,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
     app.check_writable()?;
     let existing = app.rooms.store().map(&name);
     if existing.as_ref().is_some_and(|entry| !entry.deleted) {
         let detail = format!("there is a map {name:?} already");
-        return Err(Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken", detail));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "name-taken",
+            "The name is taken",
+            detail,
+        ));
     }
     let by = origin(address, Protocol::Rest);
     if existing.is_some() {
-        append_one(&app, DocId::fresh(), Kind::Created { name: name.clone() }, by).await?;
+        append_one(
+            &app,
+            DocId::fresh(),
+            Kind::Created { name: name.clone() },
+            by,
+        )
+        .await?;
     } else {
         app.rooms.enter(&name, IfUnknown::Open)?.create(by).await?;
     }
     let location = format!("/api/v1/maps/{}", name.to_path_segment());
     let body = warp::reply::json(&json!({ "name": name.as_str() }));
-    Ok(warp::reply::with_header(warp::reply::with_status(body, StatusCode::CREATED), header::LOCATION, location))
+    Ok(warp::reply::with_header(
+        warp::reply::with_status(body, StatusCode::CREATED),
+        header::LOCATION,
+        location,
+    ))
 }
 
 /// GET `/api/v1/maps/{map}`.
@@ -87,21 +112,41 @@ pub async fn describe(app: Arc<App>, segment: String) -> Result<impl Reply, Prob
 }
 
 /// DELETE `/api/v1/maps/{map}`: the map is closed to all until it is restored; its log is kept.
-pub async fn delete(app: Arc<App>, segment: String, address: PeerAddress) -> Result<impl Reply, Problem> {
+pub async fn delete(
+    app: Arc<App>,
+    segment: String,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
     app.check_writable()?;
     let entry = existing(&app, &segment)?;
-    append_one(&app, entry.id, Kind::Deleted, origin(address, Protocol::Rest)).await?;
+    append_one(
+        &app,
+        entry.id,
+        Kind::Deleted,
+        origin(address, Protocol::Rest),
+    )
+    .await?;
     app.rooms.dismiss(&entry.name);
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// POST `/api/v1/maps/{map}/undelete`.
-pub async fn undelete(app: Arc<App>, segment: String, address: PeerAddress) -> Result<impl Reply, Problem> {
+pub async fn undelete(
+    app: Arc<App>,
+    segment: String,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
     app.check_writable()?;
     let name = map_name(&segment)?;
     let entry = app.rooms.store().map(&name).ok_or_else(|| unknown(&name))?;
     if entry.deleted {
-        append_one(&app, entry.id, Kind::Restored, origin(address, Protocol::Rest)).await?;
+        append_one(
+            &app,
+            entry.id,
+            Kind::Restored,
+            origin(address, Protocol::Rest),
+        )
+        .await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -126,8 +171,17 @@ fn unknown(name: &MapName) -> Problem {
     crate::room::EnterError::Unknown { name: name.clone() }.into()
 }
 
-async fn append_one(app: &Arc<App>, doc: DocId, kind: Kind, by: Arc<Origin>) -> Result<(), Problem> {
-    let record = NewRecord { kind, origin: by, payload: Bytes::new() };
+async fn append_one(
+    app: &Arc<App>,
+    doc: DocId,
+    kind: Kind,
+    by: Arc<Origin>,
+) -> Result<(), Problem> {
+    let record = NewRecord {
+        kind,
+        origin: by,
+        payload: Bytes::new(),
+    };
     app.rooms.store().append(doc, vec![record]).await?;
     Ok(())
 }

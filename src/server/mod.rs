@@ -38,7 +38,9 @@ use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 #[non_exhaustive]
 pub enum ServeError {
     /// The disk failed in a way that only a restart can recover from.
-    #[error("the store failed, and what it last wrote is not certain: {why}. Start again to recover; nothing acknowledged is lost")]
+    #[error(
+        "the store failed, and what it last wrote is not certain: {why}. Start again to recover; nothing acknowledged is lost"
+    )]
     StorePoisoned {
         /// What the machine said.
         why: String,
@@ -62,19 +64,36 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let (tasks, room_tasks) = (TaskTracker::new(), TaskTracker::new());
     let stop = CancellationToken::new();
-    let live_bytes_max = config.limits.live_maps_bytes_max as u64;
-    let rooms = Rooms::new(store.clone(), room_options(&config), live_bytes_max, room_tasks.clone());
-    let app = state::App::new(rooms.clone(), config.clone(), render_metrics, tasks.clone(), stop.clone());
+    let live_bytes_max = config.limits.live_maps_bytes_max;
+    let rooms = Rooms::new(
+        store.clone(),
+        room_options(&config),
+        live_bytes_max,
+        room_tasks.clone(),
+    );
+    let app = state::App::new(
+        rooms.clone(),
+        config.clone(),
+        render_metrics,
+        tasks.clone(),
+        stop.clone(),
+    );
     let options = accept::AcceptOptions {
         connections_max: config.limits.connections_max,
-        header_timeout: Duration::from_secs(u64::from(config.limits.header_timeout_s)),
+        header_timeout: Duration::from_secs(config.limits.header_timeout_s),
         hosts: Arc::new(HostPolicy::new(
             listener.local_addr()?.ip(),
             &config.server.allowed_hosts,
             &config.server.allowed_origins,
         )),
     };
-    let accepting = accept::serve(listener, routes::routes(&app), options, stop.clone(), tasks.clone());
+    let accepting = accept::serve(
+        listener,
+        routes::routes(&app),
+        options,
+        stop.clone(),
+        tasks.clone(),
+    );
     let accepting = tokio::spawn(accepting);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -87,13 +106,17 @@ pub async fn run(
     for tracker in [&room_tasks, &tasks] {
         tracker.close();
     }
-    let deadline = Duration::from_secs(u64::from(config.server.shutdown_deadline_s));
+    let deadline = Duration::from_secs(config.server.shutdown_deadline_s);
     let all = async {
         room_tasks.wait().await;
         tasks.wait().await;
     };
     if tokio::time::timeout(deadline, all).await.is_err() {
-        tracing::warn!(sockets = app.sockets(), maps = rooms.live(), "the deadline for stopping has passed");
+        tracing::warn!(
+            sockets = app.sockets(),
+            maps = rooms.live(),
+            "the deadline for stopping has passed"
+        );
     }
     ended
 }
@@ -105,7 +128,10 @@ async fn watch_store(store: &Arc<dyn UpdateLog>, rooms: &Arc<Rooms>) -> String {
         match health {
             Health::Ok => tracing::info!("the store takes writes"),
             Health::ReadOnly(why) => {
-                tracing::error!(why, "the store takes no writes; it goes on by itself when it can");
+                tracing::error!(
+                    why,
+                    "the store takes no writes; it goes on by itself when it can"
+                );
                 rooms.discard_all(&why);
             }
             Health::Poisoned(why) => {
@@ -119,13 +145,15 @@ async fn watch_store(store: &Arc<dyn UpdateLog>, rooms: &Arc<Rooms>) -> String {
 
 fn room_options(config: &Config) -> RoomOptions {
     RoomOptions {
-        idle_unload: Duration::from_secs(u64::from(config.room.idle_unload_s)),
+        idle_unload: Duration::from_secs(config.room.idle_unload_s),
         snapshot_records: config.room.snapshot_records,
-        snapshot_bytes: config.room.snapshot_bytes as u64,
+        snapshot_bytes: config.room.snapshot_bytes,
         held: HeldLimits {
             map_bytes_max: config.limits.held_bytes_per_map_max,
             source_bytes_max: config.limits.held_bytes_per_session_max,
         },
-        core: CoreOptions { presence_expiry_ms: u64::from(config.room.presence_expiry_s) * 1_000 },
+        core: CoreOptions {
+            presence_expiry_ms: config.room.presence_expiry_s * 1_000,
+        },
     }
 }

@@ -23,8 +23,14 @@ pub fn index(if_none_match: Option<&str>) -> Result<warp::reply::Response, Probl
     match Assets::get("index.html") {
         Some(file) => answer("index.html", file, if_none_match),
         None => {
-            let detail = "the web map was not built into this binary: run `make web`, then build again";
-            Err(Problem::new(StatusCode::NOT_FOUND, "no-page", "There is no web page in this binary", detail))
+            let detail =
+                "the web map was not built into this binary: run `make web`, then build again";
+            Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "no-page",
+                "There is no web page in this binary",
+                detail,
+            ))
         }
     }
 }
@@ -35,21 +41,50 @@ pub fn asset(path: &str, if_none_match: Option<&str>) -> Result<warp::reply::Res
     answer(path, file, if_none_match)
 }
 
-fn answer(path: &str, file: EmbeddedFile, if_none_match: Option<&str>) -> Result<warp::reply::Response, Problem> {
+fn answer(
+    path: &str,
+    file: EmbeddedFile,
+    if_none_match: Option<&str>,
+) -> Result<warp::reply::Response, Problem> {
     let hash = file.metadata.sha256_hash();
-    let tag = format!("\"{}\"", hash.iter().take(12).map(|b| format!("{b:02x}")).collect::<String>());
+    let tag = format!(
+        "\"{}\"",
+        hash.iter()
+            .take(12)
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>()
+    );
     let known = if_none_match.is_some_and(|tags| tags.contains(&tag));
     let immutable = path.starts_with("assets/");
     let response = Response::builder()
-        .status(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK })
+        .status(if known {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
+        })
         .header(header::CONTENT_TYPE, media_type(path))
         .header(header::ETAG, tag)
-        .header(header::CACHE_CONTROL, if immutable { FOR_EVER } else { "no-cache" })
+        .header(
+            header::CACHE_CONTROL,
+            if immutable { FOR_EVER } else { "no-cache" },
+        )
         .header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
-        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
-        .header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let body = if known { Vec::new() } else { file.data.into_owned() };
-    response.body(body.into()).map_err(|error| Problem::unavailable(error.to_string()))
+        .header(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        )
+        .header(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
+    let body = if known {
+        Vec::new()
+    } else {
+        file.data.into_owned()
+    };
+    response
+        .body(body.into())
+        .map_err(|error| Problem::unavailable(error.to_string()))
 }
 
 fn media_type(path: &str) -> &'static str {

@@ -22,25 +22,51 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with a short name that programs can tell apart (`unknown-map`) and a text for people.
-    pub fn new(status: StatusCode, name: &str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        name: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         let kind = format!("urn:mapweave:problem:{name}");
-        Self { kind, title, status, detail: detail.into(), retry_after_s: None }
+        Self {
+            kind,
+            title,
+            status,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
     }
 
     /// A map name that is none.
     pub fn bad_name(error: &mapweave_proto::NameError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-map-name", "This is no map name", error.to_string())
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-map-name",
+            "This is no map name",
+            error.to_string(),
+        )
     }
 
     /// Something in the request that is wrong.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be understood", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "The request cannot be understood",
+            detail,
+        )
     }
 
     /// A body of a type that this address does not take.
     pub fn media_type(expected: &'static str) -> Self {
         let detail = format!("send the body as `Content-Type: {expected}`");
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body has the wrong media type", detail)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "The body has the wrong media type",
+            detail,
+        )
     }
 
     /// More bytes than the limit.
@@ -48,25 +74,34 @@ impl Problem {
         let detail = format!(
             "the limit is {limit_bytes} bytes (limits.update_bytes_max); nothing was changed: send less at once, or have an operator import the data"
         );
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            detail,
+        )
     }
 
     /// No such address.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", "see /api/v1/maps for the maps of this server")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            "see /api/v1/maps for the maps of this server",
+        )
     }
 
     /// The server cannot do it now, and may later.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now", detail);
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The server cannot do this now",
+            detail,
+        );
         problem.retry_after_s = Some(5);
         problem
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.status
     }
 }
 
@@ -76,7 +111,10 @@ impl Reply for Problem {
         let mut response = Response::new(Bytes::from(body).into());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -89,7 +127,9 @@ impl From<EnterError> for Problem {
     fn from(error: EnterError) -> Self {
         let (status, name, title) = match error {
             EnterError::Deleted { .. } => (StatusCode::GONE, "deleted-map", "This map was deleted"),
-            EnterError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown-map", "There is no such map"),
+            EnterError::Unknown { .. } => {
+                (StatusCode::NOT_FOUND, "unknown-map", "There is no such map")
+            }
             EnterError::Stopping => return Self::unavailable(error.to_string()),
         };
         Self::new(status, name, title, error.to_string())
@@ -102,7 +142,12 @@ impl From<RequestError> for Problem {
             RequestError::Unavailable { .. } => Self::unavailable(error.to_string()),
             RequestError::Refused(_) => {
                 let title = "The update was refused; nothing was changed";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused-update", title, error.to_string())
+                Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "refused-update",
+                    title,
+                    error.to_string(),
+                )
             }
         }
     }

@@ -21,8 +21,15 @@ type Answer = Result<warp::reply::Response, Infallible>;
 const JSON_BYTES_MAX: u64 = 64 << 10;
 
 /// The server's routes. Every request gets an answer; errors are `application/problem+json`.
-pub fn routes(app: &Arc<App>) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
-    sockets(app).or(api(app)).unify().or(plain(app)).unify().recover(unanswered)
+pub fn routes(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
+    sockets(app)
+        .or(api(app))
+        .unify()
+        .or(plain(app))
+        .unify()
+        .recover(unanswered)
 }
 
 fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -33,9 +40,18 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::ext::optional::<OnUpgrade>())
         .and(address())
         .and(with(app))
-        .map(|tail: Tail, method, headers, on_upgrade, address, app: Arc<App>| {
-            reply(socket::upgrade(&app, tail.as_str(), &method, &headers, on_upgrade, address))
-        })
+        .map(
+            |tail: Tail, method, headers, on_upgrade, address, app: Arc<App>| {
+                reply(socket::upgrade(
+                    &app,
+                    tail.as_str(),
+                    &method,
+                    &headers,
+                    on_upgrade,
+                    address,
+                ))
+            },
+        )
         .boxed()
 }
 
@@ -44,7 +60,11 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let maps = || v1().and(warp::path("maps"));
     let map = || maps().and(warp::path::param::<String>());
     let end = warp::path::end;
-    let list = maps().and(end()).and(warp::get()).and(with(app)).then(|app| answer(maps::list(app)));
+    let list = maps()
+        .and(end())
+        .and(warp::get())
+        .and(with(app))
+        .then(|app| answer(maps::list(app)));
     let create = maps()
         .and(end())
         .and(warp::post())
@@ -53,7 +73,11 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::body::json())
         .and(address())
         .then(|app, new, address| answer(maps::create(app, new, address)));
-    let describe = map().and(end()).and(warp::get()).and(with(app)).then(|map, app| answer(maps::describe(app, map)));
+    let describe = map()
+        .and(end())
+        .and(warp::get())
+        .and(with(app))
+        .then(|map, app| answer(maps::describe(app, map)));
     let delete = map()
         .and(end())
         .and(warp::delete())
@@ -96,21 +120,53 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::body::stream())
         .and(address())
         .and(with(app))
-        .then(|map, media_type, body, address, app| answer(document::write(app, map, media_type, body, address)));
-    let of_all = list.boxed().or(create.boxed()).unify().boxed().or(verify.boxed()).unify().boxed();
+        .then(|map, media_type, body, address, app| {
+            answer(document::write(app, map, media_type, body, address))
+        });
+    let of_all = list
+        .boxed()
+        .or(create.boxed())
+        .unify()
+        .boxed()
+        .or(verify.boxed())
+        .unify()
+        .boxed();
     let of_one = describe.boxed().or(delete.boxed()).unify().boxed();
-    let of_one = of_one.or(undelete.boxed()).unify().boxed().or(compact.boxed()).unify().boxed();
+    let of_one = of_one
+        .or(undelete.boxed())
+        .unify()
+        .boxed()
+        .or(compact.boxed())
+        .unify()
+        .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
-    of_all.or(of_one).unify().boxed().or(state).unify().map(settled).boxed()
+    of_all
+        .or(of_one)
+        .unify()
+        .boxed()
+        .or(state)
+        .unify()
+        .map(settled)
+        .boxed()
 }
 
 fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let end = warp::path::end;
     let tag = || warp::header::optional::<String>("if-none-match");
-    let healthz = warp::path("healthz").and(end()).map(|| status::healthz().into_response());
-    let readyz = warp::path("readyz").and(end()).and(with(app)).map(|app| status::readyz(&app).into_response());
-    let metrics = warp::path("metrics").and(end()).and(with(app)).map(|app| reply(status::metrics(&app)));
-    let root = end().and(tag()).map(|tag: Option<String>| reply(page::index(tag.as_deref())));
+    let healthz = warp::path("healthz")
+        .and(end())
+        .map(|| status::healthz().into_response());
+    let readyz = warp::path("readyz")
+        .and(end())
+        .and(with(app))
+        .map(|app| status::readyz(&app).into_response());
+    let metrics = warp::path("metrics")
+        .and(end())
+        .and(with(app))
+        .map(|app| reply(status::metrics(&app)));
+    let root = end()
+        .and(tag())
+        .map(|tag: Option<String>| reply(page::index(tag.as_deref())));
     let map = warp::path("m")
         .and(warp::path::tail())
         .and(tag())
@@ -119,7 +175,13 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(tag())
         .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
     let pages = root.or(map).unify().or(file).unify();
-    let all = healthz.or(readyz).unify().or(metrics).unify().or(pages).unify();
+    let all = healthz
+        .or(readyz)
+        .unify()
+        .or(metrics)
+        .unify()
+        .or(pages)
+        .unify();
     warp::get().or(warp::head()).unify().and(all).boxed()
 }
 
@@ -151,13 +213,26 @@ async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infal
         Problem::not_found()
     } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
         let detail = "this address exists, but does not take this method";
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "The method is not allowed here", detail)
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "The method is not allowed here",
+            detail,
+        )
     } else if let Some(error) = rejection.find::<warp::filters::body::BodyDeserializeError>() {
         Problem::bad_request(error.to_string())
-    } else if rejection.find::<warp::reject::UnsupportedMediaType>().is_some() {
+    } else if rejection
+        .find::<warp::reject::UnsupportedMediaType>()
+        .is_some()
+    {
         Problem::media_type("application/json")
     } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", "send less than 64 KiB")
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            "send less than 64 KiB",
+        )
     } else {
         Problem::bad_request(format!("{rejection:?}"))
     };

@@ -17,9 +17,6 @@ use super::state::{App, SocketPlace, map_name, origin};
 use super::ws::{Connection, Peering, switching_protocols};
 use crate::room::{IfUnknown, RoomHandle};
 
-/// What a message has beside its update: types and lengths.
-const FRAME_OVERHEAD_BYTES: usize = 64;
-
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed.
 pub fn upgrade(
@@ -31,22 +28,33 @@ pub fn upgrade(
     address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = switching_protocols(method, headers).map_err(|error| {
-        Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket", "A WebSocket is needed here", error.to_string())
+        Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket",
+            "A WebSocket is needed here",
+            error.to_string(),
+        )
     })?;
     let name = map_name(path)?;
     app.check_writable()?;
     let room = app.rooms.enter(&name, IfUnknown::Open)?;
     if room.connections() >= app.config.limits.sessions_per_map_max {
-        return Err(Problem::unavailable("this map has as many connections as it may (limits.sessions_per_map_max)"));
+        return Err(Problem::unavailable(
+            "this map has as many connections as it may (limits.sessions_per_map_max)",
+        ));
     }
     let place = app.take_socket_place().ok_or_else(|| {
         Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
     })?;
-    let on_upgrade = on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))?;
-    let span = tracing::info_span!("session", map = %name, %address.0);
+    let on_upgrade =
+        on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))?;
+    let span = tracing::info_span!("session", map = %name, address = %address.0);
     let task = run(app.clone(), name, room, place, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
-    Ok(answer.map(|()| warp::hyper::body::Bytes::new()).map(Into::into)).map(Response::from)
+    Ok(answer
+        .map(|()| warp::hyper::body::Bytes::new())
+        .map(Into::into))
+    .map(Response::from)
 }
 
 async fn run(
@@ -68,7 +76,7 @@ async fn run(
     let connection = Connection {
         stream: Arc::new(stream),
         early,
-        frame_bytes_max: limits.update_bytes_max + FRAME_OVERHEAD_BYTES,
+        frame_bytes_max: limits.frame_bytes_max,
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
     };
@@ -94,7 +102,10 @@ fn session_limits(app: &App) -> SessionLimits {
     SessionLimits {
         update_bytes_max: limits.update_bytes_max,
         awareness_bytes_max: limits.awareness_bytes_max,
-        keepalive_ms: u64::from(app.config.room.keepalive_s) * 1_000,
-        ..SessionLimits::default()
+        keepalive_ms: app.config.room.keepalive_s * 1_000,
+        messages_per_s: limits.messages_per_second,
+        messages_burst: limits.messages_burst,
+        bytes_per_s: limits.bytes_per_second,
+        bytes_burst: limits.bytes_burst,
     }
 }

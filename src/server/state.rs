@@ -46,7 +46,15 @@ impl App {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (sockets, summaries) = (AtomicUsize::new(0), Mutex::default());
-        Arc::new(Self { rooms, config, render_metrics, tasks, stop, sockets, summaries })
+        Arc::new(Self {
+            rooms,
+            config,
+            render_metrics,
+            tasks,
+            stop,
+            sockets,
+            summaries,
+        })
     }
 
     /// Whether the store takes writes.
@@ -56,9 +64,9 @@ impl App {
     pub fn check_writable(&self) -> Result<(), Problem> {
         match self.rooms.store().health() {
             Health::Ok => Ok(()),
-            Health::ReadOnly(why) | Health::Poisoned(why) => {
-                Err(Problem::unavailable(format!("nothing can be stored now, what you have is still yours: {why}")))
-            }
+            Health::ReadOnly(why) | Health::Poisoned(why) => Err(Problem::unavailable(format!(
+                "nothing can be stored now, what you have is still yours: {why}"
+            ))),
         }
     }
 
@@ -66,14 +74,20 @@ impl App {
     ///
     /// # Errors
     /// Where the name is none, the map is unknown or deleted.
-    pub fn enter(self: &Arc<Self>, segment: &str, if_unknown: IfUnknown) -> Result<RoomHandle, Problem> {
+    pub fn enter(
+        self: &Arc<Self>,
+        segment: &str,
+        if_unknown: IfUnknown,
+    ) -> Result<RoomHandle, Problem> {
         Ok(self.rooms.enter(&map_name(segment)?, if_unknown)?)
     }
 
     /// A place for a socket, if one is left.
     pub fn take_socket_place(self: &Arc<Self>) -> Option<SocketPlace> {
         let max = self.config.limits.sessions_max;
-        let taken = self.sockets.fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
+        let taken = self
+            .sockets
+            .fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
         taken.is_ok().then(|| SocketPlace(self.clone()))
     }
 
@@ -93,9 +107,15 @@ impl App {
         }
         let summary = match self.stored_summary(entry).await? {
             Some(summary) => summary,
-            None => self.rooms.enter(&entry.name, IfUnknown::Refuse)?.summary().await?,
+            None => {
+                self.rooms
+                    .enter(&entry.name, IfUnknown::Refuse)?
+                    .summary()
+                    .await?
+            }
         };
-        self.lock_summaries().insert(entry.id, (entry.head.last, summary.clone()));
+        self.lock_summaries()
+            .insert(entry.id, (entry.head.last, summary.clone()));
         Ok(summary)
     }
 
@@ -104,12 +124,17 @@ impl App {
             return Ok(None);
         }
         let fetched = room::fetch(self.rooms.store().as_ref(), entry.id).await;
-        Ok(fetched.map_err(|e| Problem::unavailable(e.to_string()))?.stored.map(|stored| stored.summary))
+        Ok(fetched
+            .map_err(|e| Problem::unavailable(e.to_string()))?
+            .stored
+            .map(|stored| stored.summary))
     }
 
     /// Held for one look-up only, never over an await.
     fn lock_summaries(&self) -> std::sync::MutexGuard<'_, HashMap<DocId, (Seq, Summary)>> {
-        self.summaries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,7 +155,14 @@ pub fn map_name(segment: &str) -> Result<MapName, Problem> {
 /// Who makes a change over `protocol`, as the log keeps it.
 pub fn origin(address: PeerAddress, protocol: Protocol) -> Arc<Origin> {
     let session = address.0.to_string();
-    Arc::new(Origin { user: String::new(), session, client: None, protocol, made_at_ms: None, relayed: None })
+    Arc::new(Origin {
+        user: String::new(),
+        session,
+        client: None,
+        protocol,
+        made_at_ms: None,
+        relayed: None,
+    })
 }
 
 impl From<StoreError> for Problem {

@@ -12,7 +12,9 @@ use super::state::App;
 
 /// GET `/healthz`: the process answers.
 pub fn healthz() -> impl Reply {
-    warp::reply::json(&json!({ "status": "ok", "name": "mapweave", "version": env!("CARGO_PKG_VERSION") }))
+    warp::reply::json(
+        &json!({ "status": "ok", "name": "mapweave", "version": env!("CARGO_PKG_VERSION") }),
+    )
 }
 
 /// GET `/readyz`: edits can be stored.
@@ -23,7 +25,10 @@ pub fn readyz(app: &Arc<App>) -> impl Reply {
         Health::ReadOnly(why) => (StatusCode::SERVICE_UNAVAILABLE, "read-only", Some(why)),
         Health::Poisoned(why) => (StatusCode::SERVICE_UNAVAILABLE, "failed", Some(why)),
     };
-    warp::reply::with_status(warp::reply::json(&json!({ "status": text, "why": why })), status)
+    warp::reply::with_status(
+        warp::reply::json(&json!({ "status": text, "why": why })),
+        status,
+    )
 }
 
 /// GET `/metrics`.
@@ -32,7 +37,19 @@ pub fn metrics(app: &Arc<App>) -> Result<warp::reply::Response, Problem> {
     gauge("mapweave_maps_live", app.rooms.live() as f64);
     gauge("mapweave_maps_live_bytes", app.rooms.bytes() as f64);
     gauge("mapweave_sockets_open", app.sockets() as f64);
-    gauge("mapweave_store_ok", if app.rooms.store().health() == Health::Ok { 1.0 } else { 0.0 });
-    let response = Response::builder().header(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    response.body((app.render_metrics)().into()).map_err(|error| Problem::unavailable(error.to_string()))
+    gauge(
+        "mapweave_store_ok",
+        if app.rooms.store().health() == Health::Ok {
+            1.0
+        } else {
+            0.0
+        },
+    );
+    let response = Response::builder().header(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    );
+    response
+        .body((app.render_metrics)().into())
+        .map_err(|error| Problem::unavailable(error.to_string()))
 }

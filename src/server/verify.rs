@@ -17,15 +17,28 @@ pub struct VerifyQuery {
 
 /// Checks everything stored so far. Takes as long as reading and replaying it takes.
 pub async fn verify(app: Arc<App>, query: VerifyQuery) -> Result<impl Reply, Problem> {
-    let name = query.map.as_deref().map(mapweave_proto::MapName::parse).transpose();
+    let name = query
+        .map
+        .as_deref()
+        .map(mapweave_proto::MapName::parse)
+        .transpose();
     let name = name.map_err(|error| Problem::bad_name(&error))?;
-    if let Some(name) = name.as_ref().filter(|name| app.rooms.store().map(name).is_none()) {
-        return Err(room::EnterError::Unknown { name: (*name).clone() }.into());
+    if let Some(name) = name
+        .as_ref()
+        .filter(|name| app.rooms.store().map(name).is_none())
+    {
+        return Err(room::EnterError::Unknown {
+            name: (*name).clone(),
+        }
+        .into());
     }
     let store = app.rooms.store().clone();
     let checking = tokio::task::spawn_blocking(move || {
-        tokio::runtime::Handle::current().block_on(async move { room::verify(&store, name.as_ref()).await })
+        tokio::runtime::Handle::current()
+            .block_on(async move { room::verify(&store, name.as_ref()).await })
     });
-    let verified = checking.await.map_err(|error| Problem::unavailable(error.to_string()))??;
+    let verified = checking
+        .await
+        .map_err(|error| Problem::unavailable(error.to_string()))??;
     Ok(warp::reply::json(&verified))
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::frame::{self, FrameReader, Incoming};
 use super::outbox::Outbox;
-use crate::room::{Peer, RoomGone, RoomHandle, Rooms};
+use crate::room::{RoomGone, RoomHandle, Rooms};
 
 /// Bytes read from a socket at once, into a buffer that all connections of a thread share.
 const READ_BYTES: usize = 64 << 10;
@@ -88,7 +88,13 @@ impl Connection {
             paused_until_ms: None,
             peering,
         };
-        let Peering { room, id, origin, access, .. } = &running.peering;
+        let Peering {
+            room,
+            id,
+            origin,
+            access,
+            ..
+        } = &running.peering;
         let joined = room.join(*id, outbox, origin.clone(), *access).await;
         let ending = match joined {
             Ok(()) => running.run().await,
@@ -120,7 +126,7 @@ impl Running {
             return self.take_messages().await;
         }
         let paused = self.paused_until_ms;
-        let tick_ms = paused.unwrap_or_else(|| self.session.next_tick_ms());
+        let tick_ms = paused.or(self.session.next_tick_ms()).unwrap_or(u64::MAX);
         tokio::select! {
             () = self.outbox.rung() => self.hear_room().await,
             writable = self.stream.writable(), if self.outbox.has_backlog() => {
@@ -187,7 +193,12 @@ impl Running {
                 }
                 Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => return Err(Ending::Close(1003, "text messages are not understood".to_owned())),
+                Incoming::Text => {
+                    return Err(Ending::Close(
+                        1003,
+                        "text messages are not understood".to_owned(),
+                    ));
+                }
                 Incoming::Close(code) => return Err(Ending::Closed(code)),
             }
         }
@@ -219,7 +230,8 @@ impl Running {
             Ending::Lost => return,
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
-                metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string()).increment(1);
+                metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string())
+                    .increment(1);
                 tracing::info!(session = %self.peering.id, code, reason, "closed a connection");
                 frame::close_frame(code, &reason)
             }

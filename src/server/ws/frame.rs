@@ -70,7 +70,11 @@ pub struct FrameReader {
 impl FrameReader {
     /// A reader that refuses messages over `message_bytes_max`; `early` is what came with the handshake.
     pub fn new(message_bytes_max: usize, early: &[u8]) -> Self {
-        Self { buffer: BytesMut::from(early), partial: None, message_bytes_max }
+        Self {
+            buffer: BytesMut::from(early),
+            partial: None,
+            message_bytes_max,
+        }
     }
 
     /// Takes in bytes from the wire.
@@ -103,8 +107,11 @@ impl FrameReader {
 
     fn next_frame(&mut self) -> Result<Option<(FrameHeader, BytesMut)>, FrameError> {
         let mut cursor = Cursor::new(&self.buffer);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::Protocol("reserved opcode"))?;
-        let Some((header, length)) = parsed else { return Ok(None) };
+        let parsed =
+            FrameHeader::parse(&mut cursor).map_err(|_| FrameError::Protocol("reserved opcode"))?;
+        let Some((header, length)) = parsed else {
+            return Ok(None);
+        };
         let header_bytes = cursor.position() as usize;
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(FrameError::Protocol("a reserved bit is set"));
@@ -134,11 +141,21 @@ impl FrameReader {
         }
         let before = self.partial.as_ref().map_or(0, |(p, _)| p.len()) as u64;
         let limit_bytes = self.message_bytes_max;
-        let total = before.checked_add(length).ok_or(FrameError::TooLarge { limit_bytes })?;
-        if total > limit_bytes as u64 { Err(FrameError::TooLarge { limit_bytes }) } else { Ok(()) }
+        let total = before
+            .checked_add(length)
+            .ok_or(FrameError::TooLarge { limit_bytes })?;
+        if total > limit_bytes as u64 {
+            Err(FrameError::TooLarge { limit_bytes })
+        } else {
+            Ok(())
+        }
     }
 
-    fn message(&mut self, header: &FrameHeader, payload: BytesMut) -> Result<Option<Incoming>, FrameError> {
+    fn message(
+        &mut self,
+        header: &FrameHeader,
+        payload: BytesMut,
+    ) -> Result<Option<Incoming>, FrameError> {
         match header.opcode {
             OpCode::Control(Control::Ping) => Ok(Some(Incoming::Ping(payload.freeze()))),
             OpCode::Control(Control::Pong) => Ok(Some(Incoming::Pong)),
@@ -151,7 +168,12 @@ impl FrameReader {
         }
     }
 
-    fn first(&mut self, text: bool, last: bool, payload: BytesMut) -> Result<Option<Incoming>, FrameError> {
+    fn first(
+        &mut self,
+        text: bool,
+        last: bool,
+        payload: BytesMut,
+    ) -> Result<Option<Incoming>, FrameError> {
         if self.partial.is_some() {
             return Err(FrameError::Protocol("a message begins inside another"));
         }
@@ -179,7 +201,9 @@ fn whole(payload: BytesMut, text: bool) -> Result<Incoming, FrameError> {
     if !text {
         return Ok(Incoming::Binary(payload.freeze()));
     }
-    std::str::from_utf8(&payload).map(|_| Incoming::Text).map_err(|_| FrameError::NotUtf8)
+    std::str::from_utf8(&payload)
+        .map(|_| Incoming::Text)
+        .map_err(|_| FrameError::NotUtf8)
 }
 
 fn close(payload: &[u8]) -> Result<Incoming, FrameError> {
@@ -194,7 +218,9 @@ fn close(payload: &[u8]) -> Result<Incoming, FrameError> {
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(FrameError::Protocol("a close code that must not be sent"));
     }
-    std::str::from_utf8(reason).map(|_| Incoming::Close(Some(code))).map_err(|_| FrameError::NotUtf8)
+    std::str::from_utf8(reason)
+        .map(|_| Incoming::Close(Some(code)))
+        .map_err(|_| FrameError::NotUtf8)
 }
 
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
@@ -304,8 +330,17 @@ mod tests {
 
     #[test]
     fn fragments_become_one_message_with_control_frames_in_between() {
-        let wire = [masked(0x02, b"ab"), masked(0x89, b"p"), masked(0x00, b"c"), masked(0x80, b"d")].concat();
-        let expected = vec![Incoming::Ping(Bytes::from_static(b"p")), Incoming::Binary(Bytes::from_static(b"abcd"))];
+        let wire = [
+            masked(0x02, b"ab"),
+            masked(0x89, b"p"),
+            masked(0x00, b"c"),
+            masked(0x80, b"d"),
+        ]
+        .concat();
+        let expected = vec![
+            Incoming::Ping(Bytes::from_static(b"p")),
+            Incoming::Binary(Bytes::from_static(b"abcd")),
+        ];
         assert_eq!(read_all(&wire, 1), Ok(expected));
     }
 
@@ -324,7 +359,11 @@ mod tests {
             (too_long.to_vec(), 1009),
         ];
         for (wire, code) in cases {
-            assert_eq!(read_all(&wire, 100).map_err(FrameError::code), Err(code), "{wire:?}");
+            assert_eq!(
+                read_all(&wire, 100).map_err(FrameError::code),
+                Err(code),
+                "{wire:?}"
+            );
         }
     }
 

@@ -6,5 +6,4 @@ mod outbox;
 mod upgrade;
 
 pub use connection::{Connection, Peering};
-pub use outbox::Outbox;
-pub use upgrade::{UpgradeError, switching_protocols};
+pub use upgrade::switching_protocols;

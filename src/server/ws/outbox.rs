@@ -71,7 +71,12 @@ pub struct News {
 impl Outbox {
     /// An empty outbox that writes to `stream` and keeps at most `bytes_max` bytes that wait.
     pub fn new(stream: Arc<TcpStream>, bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), stream, bytes_max }
+        Self {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            stream,
+            bytes_max,
+        }
     }
 
     /// Completes when [`Outbox::news`] or [`Outbox::flush`] has something to do.
