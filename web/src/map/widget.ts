@@ -23,6 +23,7 @@ const ANIMATION_MS = 250;
 const WORLD_M = 2 * Math.PI * 6_378_137;
 /** Room round what is fitted into the view. */
 const FIT_PADDING_PX = 56;
+const FIT_PADDING_SHARE = 0.04;
 
 export interface MapEvents {
   /** A click or tap, and the feature there, if any. */
@@ -113,7 +114,7 @@ export class MapWidget {
     const extent = this.features.extent(fid);
     if (!extent) return false;
     this.#map.getView().fit(inhabited(extent), {
-      padding: [FIT_PADDING_PX, FIT_PADDING_PX, FIT_PADDING_PX, FIT_PADDING_PX],
+      padding: Array<number>(4).fill(Math.min(FIT_PADDING_PX, this.#target.clientWidth * FIT_PADDING_SHARE)),
       maxZoom: FIT_ZOOM_MAX,
       duration: animate ? ANIMATION_MS : 0,
     });
