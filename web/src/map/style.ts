@@ -17,9 +17,9 @@ const LABEL_WIDTH_MIN_PX = 44;
 
 /** Line width and point radius in pixels from each resolution (metres a pixel at the equator) down. */
 const SCALES = [
-  { resolutionMin: 10_000, width: 0.7, radius: 3 },
-  { resolutionMin: 2_000, width: 0.9, radius: 4 },
-  { resolutionMin: 150, width: 1.2, radius: 5 },
+  { resolutionMin: 10_000, width: 0.7, radius: 4.5 },
+  { resolutionMin: 2_000, width: 0.9, radius: 5 },
+  { resolutionMin: 150, width: 1.2, radius: 5.5 },
   { resolutionMin: 0, width: 1.6, radius: 6.5 },
 ];
 
@@ -65,7 +65,7 @@ function drawn(
     image: new Circle({
       radius,
       fill: new Fill({ color: point }),
-      stroke: new Stroke({ color: edge, width: radius < 5 ? 1 : 1.75 }),
+      stroke: new Stroke({ color: edge, width: radius < 5.5 ? 1 : 1.75 }),
     }),
   });
 }

@@ -104,8 +104,10 @@ export function position([lon = 0, lat = 0, height]: readonly number[]): string 
   return height === undefined ? place : `${place}, ${height} m`;
 }
 
+/** MultiPolygon → Multipolygon, LineString → Line string. */
 function spaced(kind: string): string {
-  return kind.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').replace(/ [A-Z]/g, (part) => part.toLowerCase());
+  const words = kind.replace(/(?<=^Multi)[A-Z]/, (letter) => letter.toLowerCase()).replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
+  return words.charAt(0) + words.slice(1).toLowerCase();
 }
 
 function button(name: IconName, label: string, onClick: () => void, iconOnly = false): HTMLButtonElement {
