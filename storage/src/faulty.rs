@@ -37,6 +37,7 @@ struct World {
     capacity: Option<u64>,
     cut: Option<Cut>,
     fail_syncs: bool,
+    lie_about_syncs: bool,
     without_power: bool,
     /// Grows with every cut, so that what an old handle does afterwards reaches nothing.
     life: u64,
@@ -78,6 +79,11 @@ impl FaultyDisk {
     /// Makes every sync fail from here on, or work again.
     pub fn fail_syncs(&self, fail: bool) {
         self.world().fail_syncs = fail;
+    }
+
+    /// Makes syncs succeed without doing anything: no store survives that, so tests can see that they would notice.
+    pub fn lie_about_syncs(&self) {
+        self.world().lie_about_syncs = true;
     }
 
     /// Bytes on the disk.
@@ -369,6 +375,9 @@ impl DiskFile for FaultyFile {
     fn sync_data(&mut self) -> io::Result<()> {
         let mut world = self.world()?;
         world.sync()?;
+        if world.lie_about_syncs {
+            return Ok(());
+        }
         if let Some(node) = world.nodes.get_mut(self.node) {
             node.synced = node.live.clone();
         }

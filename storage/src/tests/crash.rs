@@ -205,6 +205,27 @@ fn a_power_cut_during_recovery_loses_nothing_either() {
 }
 
 #[test]
+fn a_disk_that_lies_about_syncs_is_noticed_by_these_tests() {
+    let noticed = (0..20).any(|seed| {
+        let (dir, disk) = (TempDir::new().unwrap(), FaultyDisk::new());
+        let promised = work(dir.path(), &disk, seed, 10);
+        disk.lie_about_syncs();
+        let (store, _) = open(dir.path(), on(&disk));
+        let count = promised.asked[0].len().max(1);
+        let acknowledged =
+            (0..20).map(|_| block_on(store.append(DOCS[0], vec![update([1; 50])])).is_ok());
+        let acknowledged = acknowledged.filter(|ok| *ok).count();
+        drop(store);
+        disk.restore_power(seed);
+        fs::remove_dir_all(dir.path().join("sled")).unwrap();
+        let (store, _) = open(dir.path(), on(&disk));
+        let left = read_all(&store, DOCS[0]).map_or(0, |records| records.len());
+        acknowledged > 0 && left < count + acknowledged
+    });
+    assert!(noticed);
+}
+
+#[test]
 fn a_sled_from_the_past_is_brought_up_to_date() {
     let (dir, disk) = (TempDir::new().unwrap(), FaultyDisk::new());
     let copy = TempDir::new().unwrap();
