@@ -1,1 +1,5 @@
 //! Mapweave: a collaborative geodata engine.
+
+pub mod formats;
+pub mod geometry;
+pub mod model;
