@@ -5,6 +5,9 @@
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
 pub mod config;
+pub mod formats;
+pub mod geometry;
+pub mod model;
 pub mod room;
 pub mod server;
 pub mod telemetry;
