@@ -137,6 +137,16 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// Too little room to open the store. Nothing was touched.
+    #[error("the disk of {} has {free} bytes left, opening the store needs {needed}: make room", path.display())]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Needed bytes.
+        needed: u64,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -9,6 +9,9 @@
 mod catalog;
 pub use catalog::{Head, MapEntry};
 
+mod disk;
+pub use disk::{Disk, DiskFile, RealDisk};
+
 mod error;
 pub use error::{Damage, StoreError};
 
@@ -16,6 +19,9 @@ mod header;
 
 mod health;
 pub use health::{Health, HealthWatch};
+
+mod journal;
+pub use journal::{JOURNAL_FILE_BYTES, Journal, WriteError};
 
 pub mod log;
 pub use log::{Appended, Snapshot, UpdateLog};
@@ -31,5 +37,14 @@ pub use record::{
 
 mod report;
 pub use report::{MapReport, RecoveryReport, Report};
+
+mod row;
+mod sled_log;
+
+mod snapshot;
+pub use snapshot::SNAPSHOT_BYTES_MAX;
+
+mod store;
+pub use store::{Access, Clock, SledStore, StoreOptions};
 
 mod verify;

@@ -16,6 +16,7 @@ pub(crate) const PROBLEMS_PER_MAP_MAX: usize = 100;
 pub(crate) struct MapCheck {
     pub(crate) doc: DocId,
     file: PathBuf,
+    offset: u64,
     first: Option<Seq>,
     last: Seq,
     last_time_ms: u64,
@@ -32,6 +33,7 @@ impl MapCheck {
         Self {
             doc,
             file: file.to_owned(),
+            offset: 0,
             first: None,
             last: Seq::ZERO,
             last_time_ms: 0,
@@ -41,6 +43,12 @@ impl MapCheck {
             snapshots: 0,
             problems: Vec::new(),
         }
+    }
+
+    /// Where the next record was read, for problems with it.
+    pub(crate) fn at(&mut self, file: PathBuf, offset: u64) {
+        self.file = file;
+        self.offset = offset;
     }
 
     /// The next record that was read.
@@ -98,7 +106,7 @@ impl MapCheck {
     pub(crate) fn problem(&mut self, seq: Option<Seq>, what: String) {
         self.push(Damage {
             file: self.file.clone(),
-            offset: 0,
+            offset: self.offset,
             doc: Some(self.doc),
             seq,
             what,
