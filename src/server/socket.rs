@@ -7,7 +7,7 @@ use mapweave_proto::{Access, MapName, SessionLimits};
 use mapweave_storage::Protocol;
 use tokio::net::TcpStream;
 use tracing::Instrument;
-use warp::http::{HeaderMap, Response, StatusCode};
+use warp::http::{HeaderMap, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
@@ -51,10 +51,7 @@ pub fn upgrade(
     let span = tracing::info_span!("session", map = %name, address = %address.0);
     let task = run(app.clone(), name, room, place, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
-    Ok(answer
-        .map(|()| warp::hyper::body::Bytes::new())
-        .map(Into::into))
-    .map(Response::from)
+    Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
 async fn run(

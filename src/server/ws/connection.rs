@@ -181,7 +181,7 @@ impl Running {
     /// Takes what is whole of what has arrived, unless the session wants a pause.
     async fn take_messages(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
-            let incoming = match self.reader.next() {
+            let incoming = match self.reader.next_message() {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Ending::Close(error.code(), error.to_string())),

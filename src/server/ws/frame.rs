@@ -91,7 +91,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// The connection has to be closed with the error's code; calls after that are meaningless.
-    pub fn next(&mut self) -> Result<Option<Incoming>, FrameError> {
+    pub fn next_message(&mut self) -> Result<Option<Incoming>, FrameError> {
         loop {
             let Some((header, payload)) = self.next_frame()? else {
                 if self.buffer.is_empty() {
@@ -304,7 +304,7 @@ mod tests {
         let mut out = Vec::new();
         for piece in bytes.chunks(step.max(1)) {
             reader.feed(piece);
-            while let Some(message) = reader.next()? {
+            while let Some(message) = reader.next_message()? {
                 out.push(message);
             }
         }
@@ -371,7 +371,7 @@ mod tests {
     fn a_silent_reader_holds_no_memory() {
         let mut reader = FrameReader::new(100, &[]);
         reader.feed(&masked(0x82, b"abc"));
-        while reader.next().unwrap().is_some() {}
+        while reader.next_message().unwrap().is_some() {}
         assert_eq!((reader.waiting_bytes(), reader.buffer.capacity()), (0, 0));
     }
 

@@ -7,6 +7,8 @@ import type BaseLayer from 'ol/layer/Base.js';
 import VectorLayer from 'ol/layer/Vector.js';
 import VectorImageLayer from 'ol/layer/VectorImage.js';
 import VectorSource from 'ol/source/Vector.js';
+import type { StyleFunction } from 'ol/style/Style.js';
+import type { Style } from 'ol/style.js';
 import type { Geometry } from '../mapdoc/shape.ts';
 import { toOl } from './geometry.ts';
 import { onPaletteChange, palette } from './palette.ts';
@@ -20,7 +22,7 @@ export interface Drawable {
 }
 
 /** Changes of at most this many features are drawn above the resting image first; a larger set goes straight into it. */
-const FRESH_MAX = 400;
+const FRESH_MAX = 100;
 /** Features rest again when nothing has changed for so long. */
 const SETTLE_AFTER_MS = 3_000;
 /** From this many features on, labels show only when zoomed in. */
@@ -47,8 +49,9 @@ export class FeatureLayers {
     const paint = () => {
       const colours = palette();
       resting.setStyle(featureStyle(colours));
-      fresh.setStyle(featureStyle(colours));
-      this.#labels.setStyle(labelStyle(colours));
+      const [shape, label] = [featureStyle(colours), labelStyle(colours)];
+      fresh.setStyle((feature, resolution) => [shape(feature, resolution), label(feature, resolution)].flatMap(asList));
+      this.#labels.setStyle(label);
       selected.setStyle(selectedStyle(colours));
     };
     paint();
@@ -66,7 +69,7 @@ export class FeatureLayers {
 
   /** Draws, redraws or (null) takes away the features named. */
   update(changes: ReadonlyMap<string, Drawable | null>): void {
-    const goesToFresh = changes.size <= FRESH_MAX;
+    const goesToFresh = changes.size <= FRESH_MAX && this.#drawn.size > 0;
     const gone: Feature[] = [];
     const added: Feature[] = [];
     for (const [fid, drawable] of changes) {
@@ -147,6 +150,11 @@ export class FeatureLayers {
       } else for (const feature of there) source.removeFeature(feature);
     }
   }
+}
+
+function asList(style: ReturnType<StyleFunction>): Style[] {
+  if (!style) return [];
+  return Array.isArray(style) ? style : [style];
 }
 
 function asFeature({ fid, title, geometry, isContested }: Drawable): Feature | null {

@@ -12,14 +12,17 @@ export function hit(features: readonly Feature[], at: readonly [number, number])
     const geometry = feature.getGeometry();
     const fid: unknown = feature.get(FID);
     if (!geometry || typeof fid !== 'string') continue;
-    const rank = [
-      dimension(geometry),
-      dimension(geometry) === 2 ? getArea(geometry.getExtent()) : 0,
-      distance(geometry, at),
-    ];
+    const rank = rankOf(geometry, at);
     if (best === null || isBefore(rank, best.rank)) best = { fid, rank };
   }
   return best?.fid ?? null;
+}
+
+/** Areas beside the place come after those around it. */
+function rankOf(geometry: Geometry, at: readonly [number, number]): number[] {
+  const kind = dimension(geometry);
+  const away = distance(geometry, at);
+  return kind === 2 ? [kind, away > 0 ? 1 : 0, getArea(geometry.getExtent())] : [kind, away];
 }
 
 function dimension(geometry: Geometry): number {
@@ -29,6 +32,7 @@ function dimension(geometry: Geometry): number {
 }
 
 function distance(geometry: Geometry, at: readonly [number, number]): number {
+  if (geometry.intersectsCoordinate([...at])) return 0;
   const [x = 0, y = 0] = geometry.getClosestPoint([...at]);
   return Math.hypot(x - at[0], y - at[1]);
 }

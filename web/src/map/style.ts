@@ -15,15 +15,37 @@ const LABEL_FONT = '500 12px system-ui, sans-serif';
 /** Polygons and lines narrower than this on the screen carry no label. */
 const LABEL_WIDTH_MIN_PX = 44;
 
+/** Line width and point radius in pixels from each resolution (metres a pixel at the equator) down. */
+const SCALES = [
+  { resolutionMin: 10_000, width: 0.7, radius: 4.5 },
+  { resolutionMin: 2_000, width: 0.9, radius: 5 },
+  { resolutionMin: 150, width: 1.2, radius: 5.5 },
+  { resolutionMin: 0, width: 1.6, radius: 6.5 },
+];
+
 export function featureStyle(colours: Palette): StyleFunction {
-  const normal = drawn(colours.line, colours.fill, 1.25, 5.5, colours.point, colours.pointEdge);
-  const contested = drawn(colours.contested, colours.fill, 2.5, 7, colours.contested, colours.pointEdge, [6, 4]);
-  return (feature) => (feature.get(CONTESTED) ? contested : normal);
+  const scales = SCALES.map(({ resolutionMin, width, radius }) => ({
+    resolutionMin,
+    normal: drawn(colours.line, colours.fill, width, radius, colours.point, colours.pointEdge),
+    contested: drawn(
+      colours.contested,
+      colours.fill,
+      width + 1,
+      radius + 1,
+      colours.contested,
+      colours.pointEdge,
+      [6, 4],
+    ),
+  }));
+  return (feature, resolution) => {
+    const scale = scales.find(({ resolutionMin }) => resolution >= resolutionMin);
+    return feature.get(CONTESTED) ? scale?.contested : scale?.normal;
+  };
 }
 
 export function selectedStyle(colours: Palette): Style[] {
   return [
-    drawn(colours.labelHalo, 'rgba(0, 0, 0, 0)', 6, 10, colours.labelHalo, colours.labelHalo),
+    drawn(colours.labelHalo, 'rgba(0, 0, 0, 0)', 5, 9.5, colours.labelHalo, colours.labelHalo),
     drawn(colours.selected, colours.selectedFill, 2.5, 7.5, colours.selected, colours.pointEdge),
   ];
 }
@@ -43,7 +65,7 @@ function drawn(
     image: new Circle({
       radius,
       fill: new Fill({ color: point }),
-      stroke: new Stroke({ color: edge, width: 1.75 }),
+      stroke: new Stroke({ color: edge, width: radius < 5.5 ? 1 : 1.75 }),
     }),
   });
 }

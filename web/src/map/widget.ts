@@ -2,7 +2,7 @@
 
 import 'ol/ol.css';
 import { defaults as defaultControls } from 'ol/control.js';
-import { boundingExtent, buffer } from 'ol/extent.js';
+import { boundingExtent, buffer, type Extent } from 'ol/extent.js';
 import DoubleClickZoom from 'ol/interaction/DoubleClickZoom.js';
 import { defaults as defaultInteractions } from 'ol/interaction.js';
 import OlMap from 'ol/Map.js';
@@ -20,8 +20,10 @@ const TOLERANCE_TOUCH_PX = 18;
 const ZOOM_MAX = 22;
 const FIT_ZOOM_MAX = 16;
 const ANIMATION_MS = 250;
+const WORLD_M = 2 * Math.PI * 6_378_137;
 /** Room round what is fitted into the view. */
 const FIT_PADDING_PX = 56;
+const FIT_PADDING_SHARE = 0.04;
 
 export interface MapEvents {
   /** A click or tap, and the feature there, if any. */
@@ -81,7 +83,7 @@ export class MapWidget {
     const [x1 = 0, y1 = 0, x2 = 0, y2 = 0] = this.#map.getView().calculateExtent();
     const [west, south] = toLonLat([x1, y1]);
     const [, north] = toLonLat([x2, y2]);
-    const width = Math.min(360, ((x2 - x1) / (2 * Math.PI * 6_378_137)) * 360);
+    const width = Math.min(360, ((x2 - x1) / WORLD_M) * 360);
     return [west, south, west + width, north].map((x) => Number(x.toFixed(5))) as [number, number, number, number];
   }
 
@@ -111,8 +113,8 @@ export class MapWidget {
   fit(fid?: string, animate = true): boolean {
     const extent = this.features.extent(fid);
     if (!extent) return false;
-    this.#map.getView().fit(extent, {
-      padding: [FIT_PADDING_PX, FIT_PADDING_PX, FIT_PADDING_PX, FIT_PADDING_PX],
+    this.#map.getView().fit(inhabited(extent), {
+      padding: Array<number>(4).fill(Math.min(FIT_PADDING_PX, this.#target.clientWidth * FIT_PADDING_SHARE)),
       maxZoom: FIT_ZOOM_MAX,
       duration: animate ? ANIMATION_MS : 0,
     });
@@ -147,4 +149,13 @@ export class MapWidget {
     const reach = buffer(boundingExtent([place]), resolution * (isTouch ? TOLERANCE_TOUCH_PX : TOLERANCE_MOUSE_PX));
     events.click(at, hit(this.features.within(reach), place));
   }
+}
+
+/** A map of the whole world is shown from shore to shore rather than from pole to pole. */
+function inhabited(extent: Extent): Extent {
+  const [west = 0, south = 0, east = 0, north = 0] = extent;
+  if (east - west < WORLD_M * 0.8) return extent;
+  const [, bottom] = toMercator([0, -56]);
+  const [, top] = toMercator([0, 76]);
+  return [west, Math.max(south, bottom), east, Math.min(north, top)];
 }

@@ -4,8 +4,9 @@ import type { Feature, MapView } from '../mapdoc/view.ts';
 
 /** Longest stretch of reading between two frames. */
 const SLICE_MS = 12;
-/** Features handed on at once while more are being read. */
-const BATCH_MAX = 20_000;
+/** Features handed on first while more are being read; then three times as many as before, since each batch redraws all before it. */
+const FIRST_BATCH = 5_000;
+const BATCH_GROWTH = 3;
 /** Between slices of a page that is not shown and so gets no frames. */
 const HIDDEN_MS = 100;
 
@@ -16,6 +17,7 @@ export class Feed {
   readonly #deliver: (batch: Batch, left: number) => void;
   readonly #pending = new Set<string>();
   #ready = new Map<string, Feature | null>();
+  #batchMax = FIRST_BATCH;
   #isScheduled = false;
   #isDisposed = false;
   readonly #stop: () => void;
@@ -52,13 +54,15 @@ export class Feed {
     for (const fid of this.#pending) {
       this.#pending.delete(fid);
       this.#ready.set(fid, this.#view.feature(fid));
-      if (this.#ready.size >= BATCH_MAX || performance.now() > end) break;
+      if (this.#ready.size >= this.#batchMax || performance.now() > end) break;
     }
-    if (this.#pending.size === 0 || this.#ready.size >= BATCH_MAX) {
+    const isLast = this.#pending.size === 0;
+    if (isLast || this.#ready.size >= this.#batchMax) {
+      this.#batchMax = isLast ? FIRST_BATCH : this.#batchMax * BATCH_GROWTH;
       const batch = this.#ready;
       this.#ready = new Map();
       this.#deliver(batch, this.#pending.size);
     }
-    if (this.#pending.size > 0) this.#schedule();
+    if (!isLast) this.#schedule();
   }
 }

@@ -99,13 +99,15 @@ function authorship({ time, sid }: Authorship, nameOf: (sid: string) => string):
 
 /** Latitude first, as people say it, with as many decimals as are there. */
 export function position([lon = 0, lat = 0, height]: readonly number[]): string {
-  const format = new Intl.NumberFormat('en', { minimumFractionDigits: 5, maximumFractionDigits: 7 });
+  const format = new Intl.NumberFormat('en', { minimumFractionDigits: 2, maximumFractionDigits: 7 });
   const place = `${format.format(Math.abs(lat))}° ${lat < 0 ? 'S' : 'N'}, ${format.format(Math.abs(lon))}° ${lon < 0 ? 'W' : 'E'}`;
   return height === undefined ? place : `${place}, ${height} m`;
 }
 
+/** MultiPolygon → Multipolygon, LineString → Line string. */
 function spaced(kind: string): string {
-  return kind.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').replace(/ [A-Z]/g, (part) => part.toLowerCase());
+  const words = kind.replace(/(?<=^Multi)[A-Z]/, (letter) => letter.toLowerCase()).replace(/(?<=[a-z])(?=[A-Z])/g, ' ');
+  return words.charAt(0) + words.slice(1).toLowerCase();
 }
 
 function button(name: IconName, label: string, onClick: () => void, iconOnly = false): HTMLButtonElement {
