@@ -1,1 +1,2 @@
+//! The `mapweave` program.
 fn main() {}

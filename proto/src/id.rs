@@ -61,8 +61,11 @@ impl MapName {
     /// # Errors
     /// The first rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let normal: Arc<str> =
-            if is_nfc(text) { Arc::from(text) } else { Arc::from(text.nfc().collect::<String>()) };
+        let normal: Arc<str> = if is_nfc(text) {
+            Arc::from(text)
+        } else {
+            Arc::from(text.nfc().collect::<String>())
+        };
         check_name(&normal)?;
         Ok(Self(normal))
     }
@@ -190,14 +193,19 @@ fn check_name(name: &str) -> Result<(), NameError> {
     if name.len() > MAP_NAME_BYTES_MAX {
         return Err(NameError::TooLong { bytes: name.len() });
     }
-    if let Some(character) = name.chars().find(|c| c.is_control() || "?#%\\".contains(*c)) {
+    if let Some(character) = name
+        .chars()
+        .find(|c| c.is_control() || "?#%\\".contains(*c))
+    {
         return Err(NameError::Character { character });
     }
     if name.starts_with(' ') || name.ends_with(' ') {
         return Err(NameError::OuterSpace);
     }
     match name.split('/').find(|s| matches!(*s, "" | "." | "..")) {
-        Some(segment) => Err(NameError::Segment { segment: segment.to_owned() }),
+        Some(segment) => Err(NameError::Segment {
+            segment: segment.to_owned(),
+        }),
         None => Ok(()),
     }
 }
@@ -210,7 +218,10 @@ fn percent_decode(path: &str) -> Result<String, NameError> {
             out.push(byte);
             continue;
         }
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).ok_or(NameError::Encoding);
+        let digit = |b: Option<u8>| {
+            b.and_then(|b| char::from(b).to_digit(16))
+                .ok_or(NameError::Encoding)
+        };
         let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
         out.push((high * 16 + low) as u8);
     }
@@ -218,18 +229,31 @@ fn percent_decode(path: &str) -> Result<String, NameError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_follow_the_rules() {
-        for good in ["a", "a/b c", "Übersicht", "x".repeat(200).as_str(), "...", "a.b"] {
+        for good in [
+            "a",
+            "a/b c",
+            "Übersicht",
+            "x".repeat(200).as_str(),
+            "...",
+            "a.b",
+        ] {
             assert!(MapName::parse(good).is_ok(), "{good:?}");
         }
-        for bad in ["", "/", "a//b", "/a", "a/", ".", "a/..", "a?b", "a#", "50%", "a\\b", "a\n", " a", "a "] {
+        for bad in [
+            "", "/", "a//b", "/a", "a/", ".", "a/..", "a?b", "a#", "50%", "a\\b", "a\n", " a", "a ",
+        ] {
             assert!(MapName::parse(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(MapName::parse(&"x".repeat(201)), Err(NameError::TooLong { bytes: 201 }));
+        assert_eq!(
+            MapName::parse(&"x".repeat(201)),
+            Err(NameError::TooLong { bytes: 201 })
+        );
     }
 
     #[test]
@@ -240,7 +264,10 @@ mod tests {
     #[test]
     fn paths_are_decoded_once() {
         assert_eq!(MapName::from_path("a%2Fb%20c").unwrap().as_str(), "a/b c");
-        assert_eq!(MapName::from_path("a%252Fb"), Err(NameError::Character { character: '%' }));
+        assert_eq!(
+            MapName::from_path("a%252Fb"),
+            Err(NameError::Character { character: '%' })
+        );
         for cut in ["%", "%2", "%zz", "%ff"] {
             assert_eq!(MapName::from_path(cut), Err(NameError::Encoding), "{cut}");
         }

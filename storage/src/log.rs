@@ -11,7 +11,7 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use mapweave_proto::{DocId, MapName, Seq};
 
-use crate::{Head, Health, MapEntry, NewRecord, Record, Report, StoreError};
+use crate::{Head, Health, HealthWatch, Identity, MapEntry, NewRecord, Record, Report, StoreError};
 
 /// Appended records: the places of the first and the last, and the map's hash chain after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,23 +49,41 @@ pub trait UpdateLog: Send + Sync + 'static {
     /// # Errors
     /// The records are not acknowledged and the store refuses further writes until [`UpdateLog::health`] is
     /// `Ok` again: see [`StoreError`]. After a restart they may be there all the same.
-    fn append(&self, doc: DocId, records: Vec<NewRecord>) -> BoxFuture<'static, Result<Appended, StoreError>>;
+    fn append(
+        &self,
+        doc: DocId,
+        records: Vec<NewRecord>,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>>;
 
     /// The records with `from <= seq <= to` in order, each checked (checksum, chain, no gap). Durable ones only.
     ///
     /// # Errors
     /// The stream ends after its first error. A damaged record is named with file and offset.
-    fn read_log(&self, doc: DocId, from: Seq, to: Seq) -> BoxStream<'static, Result<Record, StoreError>>;
+    fn read_log(
+        &self,
+        doc: DocId,
+        from: Seq,
+        to: Seq,
+    ) -> BoxStream<'static, Result<Record, StoreError>>;
 
     /// First and last place, count, chain and newest snapshot of a map; `None` for an unknown id. Durable state.
     fn head(&self, doc: DocId) -> Result<Option<Head>, StoreError>;
 
     /// Stores a snapshot durably. `upto` must be durable already.
-    fn put_snapshot(&self, doc: DocId, upto: Seq, bytes: Bytes) -> BoxFuture<'static, Result<(), StoreError>>;
+    fn put_snapshot(
+        &self,
+        doc: DocId,
+        upto: Seq,
+        bytes: Bytes,
+    ) -> BoxFuture<'static, Result<(), StoreError>>;
 
     /// The newest readable snapshot at or before `at` (any, where `None`). A damaged one is reported to the
     /// log and passed over: the records are the truth, a snapshot only saves time.
-    fn snapshot(&self, doc: DocId, at: Option<Seq>) -> BoxFuture<'static, Result<Option<Snapshot>, StoreError>>;
+    fn snapshot(
+        &self,
+        doc: DocId,
+        at: Option<Seq>,
+    ) -> BoxFuture<'static, Result<Option<Snapshot>, StoreError>>;
 
     /// The map that bears `name` now, deleted or not; the newest where there were several.
     fn map(&self, name: &MapName) -> Option<MapEntry>;
@@ -78,4 +96,10 @@ pub trait UpdateLog: Send + Sync + 'static {
 
     /// Whether the store accepts writes, and why not.
     fn health(&self) -> Health;
+
+    /// The health now, then every change of it, until the store is closed.
+    fn watch_health(&self) -> HealthWatch;
+
+    /// Which store this is, and which of its lives: the epoch of event ids, and the id of relayed records.
+    fn identity(&self) -> Identity;
 }

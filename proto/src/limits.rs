@@ -1,0 +1,79 @@
+//! Every bound of the wire in one place, each with its unit and its reason.
+//!
+//! A bound is here if a peer could otherwise choose the number. What a deployment may want to change is also
+//! a field of [`SessionLimits`](crate::SessionLimits), with the value here as its default.
+
+/// Largest unsigned integer on the wire: 2^53 − 1, the last one that JavaScript holds exactly.
+pub const VAR_UINT_MAX: u64 = (1 << 53) - 1;
+
+/// Longest encoding of an unsigned integer, in bytes: eight groups of seven bits hold 56.
+pub const VAR_UINT_BYTES_MAX: usize = 8;
+
+/// End of the clocks of one client. yrs counts clocks in 32 bits and subtracts them as signed numbers, so
+/// from 2^31 on a document would no longer be read as it was written.
+pub const CLOCK_MAX: u64 = (1 << 31) - 1;
+
+/// Largest update in bytes (64 MiB), on every path. A whole map of 400 000 features fits.
+pub const UPDATE_BYTES_MAX: usize = 64 << 20;
+
+/// Largest WebSocket message in bytes: an update, its two tags and its length.
+pub const FRAME_BYTES_MAX: usize = UPDATE_BYTES_MAX + 16;
+
+/// Most clients in one update, state vector or document. Every session of every editor is one, for ever:
+/// a million is a hundred people who open a map ten times a day for three years.
+pub const CLIENTS_MAX: usize = 1 << 20;
+
+/// Largest state vector in bytes: [`CLIENTS_MAX`] entries of at most thirteen bytes.
+pub const STATE_VECTOR_BYTES_MAX: usize = 16 << 20;
+
+/// Largest awareness message in bytes (64 KiB): a name, a cursor and the geometry being dragged.
+/// Clients send back what they receive, so nobody should send more than half of it in one message.
+pub const AWARENESS_BYTES_MAX: usize = 64 << 10;
+
+/// Most clients in one awareness message.
+pub const AWARENESS_ENTRIES_MAX: usize = 1024;
+
+/// Longest token of a durable acknowledgement in bytes. y-sweet sends a counter of at most eight.
+pub const ACK_TOKEN_BYTES_MAX: usize = 32;
+
+/// Most tokens that wait for an acknowledgement; beyond it the newest one replaces the one before.
+pub const ACK_TOKENS_MAX: usize = 64;
+
+/// Deepest nesting of shared types in a document, and of arrays and objects in one value. yrs deletes and
+/// reads them by recursion: a depth of 12 000 overflows a stack of 2 MB, 5 000 stops every Yjs client.
+pub const NESTING_MAX: usize = 64;
+
+/// Most clients of one update that wait for each other. yrs keeps them in a list that it searches from the
+/// start for each of them.
+pub const CLIENTS_WAITING_MAX: usize = 1 << 15;
+
+/// Most messages packed into one frame. Stock clients send one, yrs-based ones two or three.
+pub const MESSAGES_PER_FRAME_MAX: usize = 64;
+
+/// Longest reason in bytes that we send or read in an Auth message.
+pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Longest close reason in bytes: a control frame holds 125, two of them the code (RFC 6455 §5.5).
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// Most bytes of frames that a session keeps while the room has not taken it in yet. Must hold one frame.
+pub const GREETING_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);
+
+/// Most frames that a session keeps while the room has not taken it in yet.
+pub const GREETING_FRAMES_MAX: usize = 1024;
+
+/// Milliseconds without anything sent after which a keepalive goes out. Clients drop a socket that was
+/// silent for 30 s and look every 3 s; proxies drop it after 15 to 60 s.
+pub const KEEPALIVE_MS: u64 = 12_000;
+
+/// Messages a second that one session may send for long. Dragging makes sixty; a script far more.
+pub const MESSAGES_PER_S: u64 = 5_000;
+
+/// Messages that one session may send at once, on top.
+pub const MESSAGES_BURST: u64 = 20_000;
+
+/// Bytes a second that one session may send for long (16 MiB).
+pub const BYTES_PER_S: u64 = 16 << 20;
+
+/// Bytes that one session may send at once, on top: days of offline edits, twice the largest update.
+pub const BYTES_BURST: u64 = 2 * FRAME_BYTES_MAX as u64;

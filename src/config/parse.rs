@@ -1,0 +1,426 @@
+//! From what was written to a checked value: one rule a key, one parser a type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+use tracing_subscriber::EnvFilter;
+
+/// A value as it was given, before anybody knows what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// A flag, a variable, or a string of the file.
+    Text(String),
+    /// An integer of the file.
+    Integer(i128),
+    /// `true` or `false` of the file.
+    Switch(bool),
+    /// An array of strings of the file.
+    List(Vec<String>),
+    /// Something of the file that no key takes.
+    Other(&'static str),
+}
+
+/// What a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A number of bytes, also written as `64 MiB`.
+    Bytes {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// A number.
+    Count {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// A number of whole seconds.
+    Seconds {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+    /// `true` or `false`.
+    Switch,
+    /// An address and a port.
+    Address,
+    /// A path.
+    Path,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// A filter of log messages.
+    Filter,
+    /// Host names without a port.
+    Hosts,
+    /// Origins of web pages: scheme and host, a port where it is not the usual one.
+    Origins,
+}
+
+impl Rule {
+    /// A number as this rule's values are written.
+    pub fn show_number(self, number: u64) -> String {
+        match self {
+            Self::Bytes { .. } => show_bytes(number),
+            Self::Seconds { .. } => format!("{number} s"),
+            _ => number.to_string(),
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Bytes { .. } => "a number of bytes",
+            Self::Seconds { .. } => "whole seconds",
+            _ => "a number",
+        }
+    }
+}
+
+/// A type that a field can have.
+pub(super) trait Setting: Sized {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String>;
+    fn show(&self, rule: Rule) -> String;
+}
+
+impl Raw {
+    pub(super) fn from_toml(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Integer(number) => {
+                let parsed = i128::from_str_radix(number.as_str(), number.radix());
+                parsed.map_or(Self::Other("a number out of all bounds"), Self::Integer)
+            }
+            DeValue::Boolean(on) => Self::Switch(*on),
+            DeValue::Array(items) => {
+                let texts = items
+                    .iter()
+                    .map(|item| item.get_ref().as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().map_or(
+                    Self::Other("an array of other things than strings"),
+                    Self::List,
+                )
+            }
+            DeValue::Float(_) => Self::Other("a number with a fraction"),
+            DeValue::Datetime(_) => Self::Other("a date"),
+            DeValue::Table(_) => Self::Other("a table"),
+        }
+    }
+
+    fn text(&self, wanted: &str) -> Result<&str, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            other => Err(format!(
+                "{} is given where {wanted} is wanted",
+                other.what()
+            )),
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Switch(_) => "true or false",
+            Self::List(_) => "an array",
+            Self::Other(what) => what,
+        }
+    }
+}
+
+impl Setting for u64 {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let (min, max, in_bytes) = match rule {
+            Rule::Bytes { min, max } => (min, max, true),
+            Rule::Count { min, max } | Rule::Seconds { min, max } => (min, max, false),
+            _ => (0, Self::MAX, false),
+        };
+        let number = match raw {
+            Raw::Integer(number) => Some(*number),
+            Raw::Text(text) if in_bytes => bytes_from(text),
+            Raw::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let wanted = || {
+            format!(
+                "{} from {} to {}",
+                rule.noun(),
+                rule.show_number(min),
+                rule.show_number(max)
+            )
+        };
+        let number = number
+            .ok_or_else(|| format!("{} is given where {} is wanted", given(raw), wanted()))?;
+        let fitting = Self::try_from(number)
+            .ok()
+            .filter(|n| (min..=max).contains(n));
+        fitting.ok_or_else(|| format!("{number} is out of bounds: give {}", wanted()))
+    }
+
+    fn show(&self, rule: Rule) -> String {
+        rule.show_number(*self)
+    }
+}
+
+impl Setting for usize {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let number = u64::parse(raw, rule)?;
+        Self::try_from(number)
+            .map_err(|_| format!("{number} does not fit the memory of this machine"))
+    }
+
+    fn show(&self, rule: Rule) -> String {
+        rule.show_number(*self as u64)
+    }
+}
+
+impl Setting for bool {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        match raw {
+            Raw::Switch(on) => Ok(*on),
+            Raw::Text(text) if text.trim() == "true" => Ok(true),
+            Raw::Text(text) if text.trim() == "false" => Ok(false),
+            _ => Err(format!(
+                "{} is given where true or false is wanted",
+                given(raw)
+            )),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for SocketAddr {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("an address like \"127.0.0.1:8080\"")?.trim();
+        // The one name that needs no look-up; every other must be written as the address that it means.
+        let numeric = text
+            .strip_prefix("localhost:")
+            .map(|port| format!("127.0.0.1:{port}"));
+        let parsed = numeric.as_deref().unwrap_or(text).parse();
+        parsed.map_err(|_| {
+            format!("{text:?} is no address with a port: write 127.0.0.1:8080 or [::1]:8080")
+        })
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for PathBuf {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        match raw.text("a path")? {
+            "" => Err("the path is empty".to_owned()),
+            text => Ok(Self::from(text)),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Setting for String {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let text = raw.text("a string")?.trim();
+        if rule == Rule::Filter {
+            EnvFilter::try_new(text).map_err(|e| {
+                format!("{text:?} is no log filter ({e}): write `info` or `warn,mapweave=debug`")
+            })?;
+        }
+        Ok(text.to_owned())
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.clone()
+    }
+}
+
+/// A list is an array in the file and is separated by commas elsewhere.
+impl Setting for Vec<String> {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let list = match raw {
+            Raw::List(list) => list.clone(),
+            Raw::Text(text) => text
+                .split(',')
+                .map(|s| s.trim().to_owned())
+                .filter(|s| !s.is_empty())
+                .collect(),
+            other => {
+                return Err(format!(
+                    "{} is given where an array of strings is wanted",
+                    other.what()
+                ));
+            }
+        };
+        let wrong = list.iter().find_map(|item| check_item(item, rule).err());
+        wrong.map_or(Ok(list), Err)
+    }
+
+    fn show(&self, _: Rule) -> String {
+        if self.is_empty() {
+            "none".to_owned()
+        } else {
+            self.join(", ")
+        }
+    }
+}
+
+fn check_item(item: &str, rule: Rule) -> Result<(), String> {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && !text
+                .chars()
+                .any(|c| c.is_whitespace() || "/?#@".contains(c))
+    };
+    match rule {
+        Rule::Hosts => {
+            let port = item
+                .rsplit_once(':')
+                .is_some_and(|(name, _)| !name.contains(':'));
+            let name = plain(item) && !port && !item.contains('*');
+            name.then_some(()).ok_or_else(|| {
+                format!(
+                    "{item:?} is no host name: write `maps.example.org`, without scheme or port"
+                )
+            })
+        }
+        Rule::Origins => {
+            let rest = item
+                .strip_prefix("https://")
+                .or_else(|| item.strip_prefix("http://"));
+            let origin = rest.is_some_and(plain) && !item.contains('*');
+            origin.then_some(()).ok_or_else(|| {
+                format!("{item:?} is no origin: write `https://maps.example.org`, without a path")
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+const UNITS: [(&str, u64); 4] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// A number of bytes, with or without a unit of 1 024; `KB` and the like are refused for they mean two things.
+fn bytes_from(text: &str) -> Option<i128> {
+    let text = text.trim();
+    let with_unit = UNITS
+        .iter()
+        .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)));
+    let (number, size) = with_unit.unwrap_or((text, 1));
+    number
+        .trim()
+        .parse::<i128>()
+        .ok()?
+        .checked_mul(i128::from(size))
+}
+
+/// The largest unit that divides the number, so that nothing is rounded.
+fn show_bytes(bytes: u64) -> String {
+    let fitting = UNITS
+        .iter()
+        .rev()
+        .find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
+    match fitting {
+        Some((unit, size)) => format!("{} {unit}", bytes / size),
+        None => format!("{bytes} B"),
+    }
+}
+
+fn given(raw: &Raw) -> String {
+    match raw {
+        Raw::Text(text) => format!("{:?}", text.chars().take(80).collect::<String>()),
+        other => other.what().to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const BYTES: Rule = Rule::Bytes {
+        min: 1 << 10,
+        max: 64 << 20,
+    };
+
+    #[test]
+    fn bytes_are_read_with_and_without_a_unit() {
+        for (text, bytes) in [
+            ("2048", 2048),
+            ("2 KiB", 2048),
+            ("64MiB", 64 << 20),
+            (" 1 KiB ", 1024),
+        ] {
+            assert_eq!(
+                u64::parse(&Raw::Text(text.into()), BYTES),
+                Ok(bytes),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "KiB",
+            "2 KB",
+            "1.5 MiB",
+            "-5",
+            "999999999999999999999999999999999 GiB",
+            "65 MiB",
+            "1",
+        ] {
+            let wrong = u64::parse(&Raw::Text(text.into()), BYTES).unwrap_err();
+            assert!(wrong.contains("from 1 KiB to 64 MiB"), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_without_rounding() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1 << 31, "2 GiB"),
+            ((1 << 20) + 1024, "1025 KiB"),
+        ] {
+            assert_eq!(show_bytes(bytes), text);
+        }
+    }
+
+    #[test]
+    fn hosts_and_origins_have_a_form() {
+        let list = |text: &str, rule| Vec::<String>::parse(&Raw::Text(text.into()), rule);
+        assert_eq!(
+            list("a.example, b.example", Rule::Hosts).unwrap(),
+            ["a.example", "b.example"]
+        );
+        assert_eq!(list("", Rule::Hosts).unwrap(), [""; 0]);
+        assert!(list("fe80::1", Rule::Hosts).is_ok());
+        for bad in ["https://a.example", "a.example:80", "*.example", "a b"] {
+            assert!(list(bad, Rule::Hosts).is_err(), "{bad}");
+        }
+        assert!(list("https://a.example:8443", Rule::Origins).is_ok());
+        for bad in ["a.example", "https://a.example/", "*", "https://"] {
+            assert!(list(bad, Rule::Origins).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_name_a_port() {
+        let parse = |text: &str| SocketAddr::parse(&Raw::Text(text.into()), Rule::Address);
+        assert_eq!(parse("localhost:0").unwrap().to_string(), "127.0.0.1:0");
+        assert!(parse("[::1]:8080").is_ok());
+        for bad in ["8080", "127.0.0.1", "example.org:80", ""] {
+            assert!(parse(bad).unwrap_err().contains("127.0.0.1:8080"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The settings themselves: each declared once with its meaning, default and bounds.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use mapweave_storage::PAYLOAD_BYTES_MAX;
+
+use super::parse::{Raw, Rule, Setting};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const DAY_S: u64 = 24 * 60 * 60;
+
+/// The largest update that a log record can hold.
+const UPDATE_BYTES_MAX: u64 = PAYLOAD_BYTES_MAX as u64;
+
+/// What a message adds to the update that it carries, in bytes: types, lengths and the longest map name.
+pub const FRAME_OVERHEAD_BYTES: usize = 1 << 10;
+
+/// One setting, for those who treat them all alike.
+pub struct Key {
+    /// Section and field: `limits.sessions_max`.
+    pub name: &'static str,
+    /// The meaning, one line of text each.
+    pub doc: &'static [&'static str],
+    /// What a value has to be.
+    pub rule: Rule,
+    pub(super) set: fn(&mut Config, &Raw, Rule) -> Result<(), String>,
+    pub(super) get: fn(&Config, Rule) -> String,
+}
+
+impl Key {
+    /// The environment variable: `MAPWEAVE_LIMITS_SESSIONS_MAX`.
+    pub fn variable(&self) -> String {
+        super::VARIABLE_PREFIX.to_owned() + &self.name.replace('.', "_").to_ascii_uppercase()
+    }
+
+    /// The value in `config`, as it would be written.
+    pub fn show(&self, config: &Config) -> String {
+        (self.get)(config, self.rule)
+    }
+}
+
+/// All settings, in the order of the reference.
+pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
+    [
+        Config::KEYS,
+        Log::KEYS,
+        Server::KEYS,
+        Limits::KEYS,
+        Room::KEYS,
+        Storage::KEYS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Declares a section: its struct, its defaults and its keys, and where in a [`Config`] it lies.
+macro_rules! settings {
+    (
+        $(#[$about:meta])*
+        $Section:ident $prefix:literal |$config:ident| $place:expr => {
+            $( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr, $rule:expr; )+
+        }
+        $( with { $( $(#[$inner_about:meta])* $inner:ident: $Inner:ty, )+ } )?
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $Section {
+            $(
+                $(#[doc = $doc])+
+                #[doc = concat!("\n\nDefault: `", stringify!($default), "`.")]
+                pub $field: $type,
+            )+
+            $( $( $(#[$inner_about])* pub $inner: $Inner, )+ )?
+        }
+
+        impl Default for $Section {
+            fn default() -> Self {
+                Self { $( $field: $default, )+ $( $( $inner: Default::default(), )+ )? }
+            }
+        }
+
+        impl $Section {
+            const KEYS: &[Key] = &[$( Key {
+                name: concat!($prefix, stringify!($field)),
+                doc: &[$( $doc ),+],
+                rule: $rule,
+                set: |config, raw, rule| {
+                    Self::of_mut(config).$field = Setting::parse(raw, rule)?;
+                    Ok(())
+                },
+                get: |config, rule| Setting::show(&Self::of(config).$field, rule),
+            }, )+];
+
+            fn of($config: &Config) -> &Self {
+                &$place
+            }
+
+            fn of_mut($config: &mut Config) -> &mut Self {
+                &mut $place
+            }
+        }
+    };
+}
+
+settings! {
+    /// Everything that can be set. `Config::default()` is valid.
+    Config "" |config| *config => {
+        /// Address and port to listen on; port 0 takes a free one. `localhost` stands for 127.0.0.1.
+        listen: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080), Rule::Address;
+        /// Folder of the store. A relative path starts at the folder that the command runs in.
+        data: PathBuf = PathBuf::from("./data"), Rule::Path;
+        /// Whether anybody who reaches the server may read and edit every map. Needed to listen on an address
+        /// that other machines reach; on loopback it is so without saying.
+        allow_anonymous: bool = false, Rule::Switch;
+    } with {
+        /// `[log]`: what is written to standard error.
+        log: Log,
+        /// `[server]`: whom the server answers and how it stops.
+        server: Server,
+        /// `[limits]`: what one client, one map and the whole server may use.
+        limits: Limits,
+        /// `[room]`: live maps.
+        room: Room,
+        /// `[storage]`: the store.
+        storage: Storage,
+    }
+}
+
+settings! {
+    /// What is written to standard error.
+    Log "log." |config| config.log => {
+        /// Which messages: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part, as in
+        /// `warn,mapweave=debug`. Commands other than `serve` say warnings only, unless this is set.
+        filter: String = "info".to_owned(), Rule::Filter;
+        /// `text` for people, `json` for programs: one object a line.
+        format: LogFormat = LogFormat::Text, Rule::Choice(LogFormat::WORDS);
+    }
+}
+
+settings! {
+    /// Whom the server answers and how it stops.
+    Server "server." |config| config.server => {
+        /// How long a stop may take before connections are cut, in seconds.
+        shutdown_deadline_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
+        /// Host names that the server answers to, besides loopback names and addresses.
+        allowed_hosts: Vec<String> = Vec::new(), Rule::Hosts;
+        /// Origins (`https://app.example.org`) whose web pages may use the server, besides its own.
+        allowed_origins: Vec<String> = Vec::new(), Rule::Origins;
+    }
+}
+
+settings! {
+    /// What one client, one map and the whole server may use.
+    Limits "limits." |config| config.limits => {
+        /// Largest update on any path, in bytes. At most what one record of the log can hold.
+        update_bytes_max: usize = 64 << 20, Rule::Bytes { min: KIB, max: UPDATE_BYTES_MAX };
+        /// Largest WebSocket message that a client may send, in bytes. Where it is not given it follows
+        /// `limits.update_bytes_max` and leaves 1 KiB for what a message adds; it cannot be smaller than that.
+        frame_bytes_max: usize = (64 << 20) + FRAME_OVERHEAD_BYTES,
+            Rule::Bytes { min: 2 * KIB, max: UPDATE_BYTES_MAX + MIB };
+        /// Largest body of `POST …/state`, in bytes. It goes to disk first and is applied in pieces.
+        spool_bytes_max: u64 = 512 << 20, Rule::Bytes { min: MIB, max: 64 * GIB };
+        /// Largest presence (awareness) of one client, in bytes.
+        awareness_bytes_max: usize = 64 << 10, Rule::Bytes { min: 256, max: 16 * MIB };
+        /// Sessions at once: one connection has one session for each map that it is in.
+        sessions_max: usize = 16_384, Rule::Count { min: 1, max: 1_000_000 };
+        /// Sessions at once in one map.
+        sessions_per_map_max: usize = 4_096, Rule::Count { min: 1, max: 1_000_000 };
+        /// Open connections at once; further ones wait in the system's queue.
+        connections_max: usize = 17_408, Rule::Count { min: 1, max: 1_000_000 };
+        /// How long a client may take for the head of a request, in seconds.
+        header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
+        /// Messages a second that one connection may send for long. A faster one is read more slowly.
+        messages_per_second: u64 = 20_000, Rule::Count { min: 1, max: 10_000_000 };
+        /// Messages that one connection may send at once after a pause.
+        messages_burst: u64 = 40_000, Rule::Count { min: 1, max: 10_000_000 };
+        /// Bytes a second that one connection may send for long. A faster one is read more slowly.
+        bytes_per_second: u64 = 64 << 20, Rule::Bytes { min: KIB, max: 64 * GIB };
+        /// Bytes that one connection may send at once after a pause. At least `limits.frame_bytes_max`.
+        bytes_burst: u64 = 128 << 20, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
+        /// What may wait to be sent to one session, in bytes. When it is more, the session is sent the
+        /// difference to its last known state instead.
+        session_queue_bytes_max: usize = 4 << 20, Rule::Bytes { min: 64 * KIB, max: GIB };
+        /// Updates of one map that wait for others which are missing, in bytes; more are refused.
+        held_bytes_per_map_max: usize = 16 << 20, Rule::Bytes { min: KIB, max: GIB };
+        /// The same for one session, in bytes. At most `limits.held_bytes_per_map_max`.
+        held_bytes_per_session_max: usize = 4 << 20, Rule::Bytes { min: KIB, max: GIB };
+        /// Memory of live maps, estimated, in bytes. Above it the least recently used of those that nobody is in
+        /// are unloaded.
+        live_maps_bytes_max: u64 = 2 << 30, Rule::Bytes { min: MIB, max: 1024 * GIB };
+    }
+}
+
+settings! {
+    /// Live maps.
+    Room "room." |config| config.room => {
+        /// A map that nobody is in is unloaded after so long, in seconds.
+        idle_unload_s: u64 = 60, Rule::Seconds { min: 1, max: DAY_S };
+        /// A snapshot is due after so many records …
+        snapshot_records: u64 = 500, Rule::Count { min: 1, max: 1_000_000 };
+        /// … or after so many bytes of records, whichever comes first.
+        snapshot_bytes: u64 = 256 << 10, Rule::Bytes { min: KIB, max: GIB };
+        /// Presence that a client does not renew is taken out after so long, in seconds.
+        presence_expiry_s: u64 = 30, Rule::Seconds { min: 5, max: DAY_S };
+        /// A quiet connection is sent a message so often, in seconds: proxies and clients give up a silent one.
+        /// Yjs clients renew their presence every 15 s and reconnect after 30 s of silence.
+        keepalive_s: u64 = 12, Rule::Seconds { min: 1, max: 15 };
+    }
+}
+
+settings! {
+    /// The store.
+    Storage "storage." |config| config.storage => {
+        /// Memory for what the index keeps at hand, in bytes.
+        cache_bytes: u64 = 64 << 20, Rule::Bytes { min: MIB, max: 64 * GIB };
+        /// A journal file is closed when it has reached this size, in bytes; one large update makes it larger.
+        journal_file_bytes: u64 = 16 << 20, Rule::Bytes { min: 64 * KIB, max: GIB };
+    }
+}
+
+/// How log messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    const WORDS: &[&str] = &["text", "json"];
+}
+
+impl Setting for LogFormat {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) if text == "text" => Ok(Self::Text),
+            Raw::Text(text) if text == "json" => Ok(Self::Json),
+            _ => Err("the format is \"text\" or \"json\"".to_owned()),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Json => "json".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The one task that owns a map: loads it, turns requests into inputs of its [`Core`], carries the effects out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use mapweave_proto::{Access, CloseReason, Message, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_storage::{Appended, Origin, StoreError, UpdateLog};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+
+use super::container::Summary;
+use super::core::{Core, CoreOptions};
+use super::live::{Departing, End, Room};
+use super::load::{self, LoadError};
+use super::peer::{Outgoing, Peer};
+use super::registry::{RoomShared, Rooms};
+use super::replica::{HeldLimits, Refused};
+
+/// Requests that a room takes in one turn.
+const TURN_MAX: usize = 256;
+
+/// Requests that a room collects while its document is loaded; further ones wait outside.
+const DEFERRED_MAX: usize = 10_000;
+
+/// How often a room looks after presence, snapshots and its own end.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Settings of a room's task.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomOptions {
+    /// A map with nobody in it is unloaded after so long.
+    pub idle_unload: Duration,
+    /// A snapshot is due after so many records …
+    pub snapshot_records: u64,
+    /// … or so many bytes, but not before the log since the last one is worth the writing.
+    pub snapshot_bytes: u64,
+    /// Bounds of what waits for missing updates.
+    pub held: HeldLimits,
+    /// Settings of the map itself.
+    pub core: CoreOptions,
+}
+
+/// What is asked of a room.
+pub(crate) enum Request {
+    Join {
+        session: SessionId,
+        peer: Arc<dyn Peer>,
+        origin: Arc<Origin>,
+        access: Access,
+    },
+    Leave(SessionId),
+    Heard(SessionId, ToRoom),
+    Synced(SessionId),
+    WantsDifference(SessionId),
+    Submit {
+        update: Scanned,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Create {
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    State {
+        have: StateVector,
+        reply: oneshot::Sender<Result<StateAnswer, RequestError>>,
+    },
+    Summary {
+        reply: oneshot::Sender<Result<Summary, RequestError>>,
+    },
+    Snapshot {
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+}
+
+/// A request with what it holds of the room's inbound budget.
+pub(crate) struct Envelope {
+    pub(crate) request: Box<Request>,
+    pub(crate) _budget: Option<OwnedSemaphorePermit>,
+}
+
+/// A map's state for a reader.
+#[derive(Debug, Clone)]
+pub struct StateAnswer {
+    /// What the reader lacks, as a v1 update.
+    pub update: Bytes,
+    /// The last record that it contains, durable or on its way.
+    pub seq: Seq,
+}
+
+/// Why a room did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The update itself is at fault.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The map cannot be loaded, or its store does not take writes: the same request may succeed later.
+    #[error("the map is not available now: {why}")]
+    Unavailable {
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What all rooms are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RoomsPhase {
+    Running,
+    /// An append failed: live documents hold edits that are not logged.
+    StoreFailed(String),
+    Stopping,
+}
+
+pub(crate) struct Actor {
+    pub(crate) shared: Arc<RoomShared>,
+    pub(crate) rooms: std::sync::Weak<Rooms>,
+    pub(crate) store: Arc<dyn UpdateLog>,
+    pub(crate) inbox: mpsc::Receiver<Envelope>,
+    pub(crate) phase: watch::Receiver<RoomsPhase>,
+    pub(crate) options: RoomOptions,
+    pub(crate) began: Instant,
+}
+
+impl Actor {
+    /// Runs the room to its end. The registry has forgotten it when this returns.
+    pub(crate) async fn run(mut self) {
+        let loading = self.spawn_loading();
+        match self.wait_for_document(loading).await {
+            Ok((room, deferred)) => self.live(room, deferred).await,
+            Err((why, deferred)) => {
+                tracing::error!(map = %self.shared.name, why, "the map cannot be loaded");
+                self.forget();
+                let departing = Departing::new(
+                    CloseReason::Unavailable("the map cannot be loaded now"),
+                    why,
+                );
+                deferred
+                    .into_iter()
+                    .for_each(|request| departing.turn_away(request));
+                self.turn_away_the_rest(departing).await;
+            }
+        }
+    }
+
+    fn spawn_loading(&self) -> Loading {
+        let (early, fetched) = oneshot::channel();
+        let (store, doc) = (self.store.clone(), self.shared.doc);
+        let built = tokio::task::spawn_blocking(move || {
+            tokio::runtime::Handle::current().block_on(async move {
+                let fetched = load::fetch(store.as_ref(), doc).await?;
+                // Nobody may want the early answer any more.
+                let _ = early.send(
+                    fetched
+                        .whole_state()
+                        .cloned()
+                        .map(|state| (state, fetched.head())),
+                );
+                load::build(store.as_ref(), fetched).await
+            })
+        });
+        Loading {
+            fetched: Some(fetched),
+            built,
+            early: EarlyAnswers::default(),
+        }
+    }
+
+    /// Collects requests until the document is there; answers those that need only its stored state at once.
+    async fn wait_for_document(
+        &mut self,
+        mut loading: Loading,
+    ) -> Result<(Room, Vec<Request>), (String, Vec<Request>)> {
+        let mut deferred = Vec::new();
+        loop {
+            tokio::select! {
+                built = &mut loading.built => {
+                    return match built {
+                        Ok(Ok(loaded)) => Ok((self.room(loaded), deferred)),
+                        Ok(Err(error)) => Err((error.to_string(), deferred)),
+                        Err(error) => Err((format!("loading ended abruptly: {error}"), deferred)),
+                    };
+                }
+                stored = stored_state(&mut loading.fetched) => {
+                    loading.early.know(stored);
+                    let waiting = std::mem::take(&mut deferred);
+                    deferred = waiting.into_iter().filter_map(|request| loading.early.answer(request)).collect();
+                }
+                Some(envelope) = self.inbox.recv(), if deferred.len() < DEFERRED_MAX => {
+                    deferred.extend(loading.early.answer(*envelope.request));
+                }
+            }
+        }
+    }
+
+    fn room(&self, loaded: load::Loaded) -> Room {
+        Room::new(&self.shared, self.store.clone(), loaded, self.options)
+    }
+
+    async fn live(mut self, mut room: Room, deferred: Vec<Request>) {
+        tracing::debug!(map = %self.shared.name, seq = %room.core.positions().0, "map loaded");
+        let mut end = self.serve(&mut room, deferred).await;
+        if end.is_ok() {
+            end = room.finish().await;
+        }
+        let departing = match end {
+            Ok(()) => Departing::new(CloseReason::Restarting, "the server is stopping".to_owned()),
+            Err(End::Broken(why)) => {
+                tracing::error!(map = %self.shared.name, why, "the map is loaded anew");
+                metrics::counter!("mapweave_rooms_broken_total").increment(1);
+                Departing::new(CloseReason::Unavailable("the map is being reloaded"), why)
+            }
+            Err(End::Deleted) => {
+                Departing::new(CloseReason::Deleted, "the map was deleted".to_owned())
+            }
+            Err(End::StoreFailed(why)) => Departing::new(
+                CloseReason::Unavailable("nothing can be stored now, keep your edits"),
+                why,
+            ),
+        };
+        self.forget();
+        departing.dismiss(room);
+        self.turn_away_the_rest(departing).await;
+    }
+
+    /// Turns until the map is idle, the server stops or something breaks.
+    async fn serve(&mut self, room: &mut Room, deferred: Vec<Request>) -> Result<(), End> {
+        room.turn(self.now_ms(), deferred)?;
+        let mut idle_since = None;
+        let mut batch = Vec::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let presence = room
+                .core
+                .presence_due_ms()
+                .map(|due| self.began + Duration::from_millis(due));
+            let next = tokio::select! {
+                biased;
+                phase = self.phase.wait_for(|phase| *phase != RoomsPhase::Running) => {
+                    Next::Phase(phase.map_or(RoomsPhase::Stopping, |phase| phase.clone()))
+                }
+                () = self.shared.dismissed.cancelled() => Next::Deleted,
+                Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
+                stored = room.snapshot.written() => Next::SnapshotStored(stored),
+                received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
+                () = until(presence) => Next::Presence,
+                _ = tick.tick() => Next::Tick,
+            };
+            let now_ms = self.now_ms();
+            match next {
+                Next::Phase(RoomsPhase::StoreFailed(why)) => return Err(End::StoreFailed(why)),
+                Next::Phase(_) | Next::Turn(0) => return Ok(()),
+                Next::Deleted => return Err(End::Deleted),
+                Next::Appended(records, appended) => room.appended(now_ms, records, appended)?,
+                Next::SnapshotStored(stored) => room.snapshot_stored(stored),
+                Next::Turn(_) => {
+                    room.turn(
+                        now_ms,
+                        batch.drain(..).map(|envelope: Envelope| *envelope.request),
+                    )?;
+                    // A map that was busy once does not keep the memory for it.
+                    batch.shrink_to(TURN_MAX / 8);
+                }
+                Next::Presence => room.turn(now_ms, None)?,
+                Next::Tick => {
+                    room.tick(now_ms)?;
+                    self.shared.report(&room.core);
+                    if self.may_unload(&room.core, room.is_writing_snapshot(), &mut idle_since) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the room has had nobody for long enough and is out of the registry now.
+    fn may_unload(&self, core: &Core, writing: bool, idle_since: &mut Option<Instant>) -> bool {
+        if !core.is_idle() || writing {
+            *idle_since = None;
+            return false;
+        }
+        let since = *idle_since.get_or_insert_with(Instant::now);
+        let due = since.elapsed() >= self.options.idle_unload || self.shared.is_unwanted();
+        due && self.inbox.is_empty()
+            && self
+                .rooms
+                .upgrade()
+                .is_none_or(|rooms| rooms.retire(&self.shared))
+    }
+
+    fn forget(&self) {
+        if let Some(rooms) = self.rooms.upgrade() {
+            rooms.forget(&self.shared);
+        }
+    }
+
+    /// Whoever still holds a handle gets an answer, not silence.
+    async fn turn_away_the_rest(mut self, departing: Departing) {
+        self.inbox.close();
+        while let Some(envelope) = self.inbox.recv().await {
+            departing.turn_away(*envelope.request);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+}
+
+/// What a room does next.
+enum Next {
+    Phase(RoomsPhase),
+    Deleted,
+    Appended(u64, Result<Appended, StoreError>),
+    SnapshotStored((Seq, Result<(), StoreError>)),
+    Turn(usize),
+    Presence,
+    Tick,
+}
+
+/// A document on its way from disk.
+struct Loading {
+    fetched: Option<oneshot::Receiver<Option<(Bytes, Seq)>>>,
+    built: tokio::task::JoinHandle<Result<load::Loaded, LoadError>>,
+    early: EarlyAnswers,
+}
+
+/// What can be told from the stored state alone, without the document.
+#[derive(Default)]
+struct EarlyAnswers {
+    whole: Option<(Outgoing, StateAnswer)>,
+    peers: HashMap<SessionId, Arc<dyn Peer>>,
+}
+
+/// Completes when the stored state has been read; `None` if it is not the whole truth.
+async fn stored_state(
+    fetched: &mut Option<oneshot::Receiver<Option<(Bytes, Seq)>>>,
+) -> Option<(Bytes, Seq)> {
+    let answer = match fetched {
+        Some(fetched) => fetched.await.ok().flatten(),
+        None => std::future::pending().await,
+    };
+    *fetched = None;
+    answer
+}
+
+impl EarlyAnswers {
+    fn know(&mut self, stored: Option<(Bytes, Seq)>) {
+        self.whole = stored.map(|(update, seq)| {
+            (
+                Outgoing::new(Message::SyncStep2(update.clone())),
+                StateAnswer { update, seq },
+            )
+        });
+    }
+
+    /// Answers a first sync or a reader, if the stored state is known; gives back what is left to do.
+    fn answer(&mut self, request: Request) -> Option<Request> {
+        if let Request::Join { session, peer, .. } = &request {
+            self.peers.insert(*session, peer.clone());
+        }
+        let Some((step2, state)) = &self.whole else {
+            return Some(request);
+        };
+        match request {
+            Request::Heard(session, ToRoom::SyncStep1(have)) if have.is_empty() => {
+                self.peers.get(&session)?.send(step2);
+                Some(Request::Synced(session))
+            }
+            Request::State { have, reply } if have.is_empty() => {
+                // The reader may be gone by now.
+                let _ = reply.send(Ok(state.clone()));
+                None
+            }
+            other => Some(other),
+        }
+    }
+}
+
+/// A deadline that may not be set.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,665 @@
+//! A live map as a state machine: an input in, plain effects out.
+//!
+//! An update's way: judge → apply to the document → append to the log → broadcast → (durable) → acknowledge.
+//! The caller collects the inputs of one turn, calls [`Core::handle`] for each and [`Core::end_turn`] once: what
+//! several updates of a turn say goes out as one message. Knows no task, socket, clock or disk; time comes in
+//! as milliseconds since the process began. Start at [`Core`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mapweave_proto::{
+    Access, AwarenessUpdate, CloseReason, MapName, Message, Refusal, Scanned, Seq, SessionId,
+    StateVector, ToRoom, concat,
+};
+use mapweave_storage::{Kind, NewRecord, Origin};
+
+use super::peer::Outgoing;
+use super::presence::Presence;
+use super::replica::{Outcome, Refused, Replica, StateCache};
+
+/// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
+/// their cursors become one message a turn rather than a hundred.
+pub const PRESENCE_EVERY_MS: u64 = 5;
+
+/// How long an encoded state is kept for the next who joins, in milliseconds.
+pub const STATE_CACHE_MS: u64 = 30_000;
+
+/// A number that the caller gives to a request so as to know the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happens to a map.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection joins; it hears nothing of the document before its first [`ToRoom::SyncStep1`].
+    Join {
+        /// Its number.
+        session: SessionId,
+        /// Who it is, for the log.
+        origin: Arc<Origin>,
+        /// What it may do.
+        access: Access,
+    },
+    /// A connection is gone.
+    Leave(SessionId),
+    /// A connection says something.
+    Heard(SessionId, ToRoom),
+    /// A connection dropped its backlog and can be told the difference now.
+    WantsDifference(SessionId),
+    /// These connections have been handed everything told so far.
+    CaughtUp(Vec<SessionId>),
+    /// An update that comes with a request; answered in [`Effects::replies`].
+    Submit {
+        /// For the answer.
+        ticket: Ticket,
+        /// The update.
+        update: Scanned,
+        /// Who sent it, for the log.
+        origin: Arc<Origin>,
+    },
+    /// The map has to exist from now on, empty or not; answered in [`Effects::replies`].
+    Create {
+        /// For the answer.
+        ticket: Ticket,
+        /// Who wants it, for the log.
+        origin: Arc<Origin>,
+    },
+    /// A connection was told the whole state before the document was loaded.
+    Synced(SessionId),
+    /// The oldest `records` of those appended and not yet durable are durable, the last of them at `last`.
+    Durable {
+        /// How many.
+        records: u64,
+        /// Place of the last in the log.
+        last: Seq,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What the caller has to do, in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be appended to the log, in this order.
+    pub append: Vec<NewRecord>,
+    /// To be sent to single connections.
+    pub send: Vec<(SessionId, Outgoing)>,
+    /// To be sent to all connections that have synced (or all, for presence), but for one.
+    pub broadcast: Vec<Broadcast>,
+    /// Updates of a connection up to this number are durable.
+    pub settled: Vec<(SessionId, u64)>,
+    /// Updates that were not taken.
+    pub refused: Vec<(SessionId, u64, Refusal)>,
+    /// Connections to be ended.
+    pub close: Vec<(SessionId, CloseReason)>,
+    /// Answers to [`Input::Submit`].
+    pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
+    /// The document is beyond use: end the room, its connections come back to a fresh one.
+    pub broken: Option<String>,
+}
+
+/// A message for many.
+#[derive(Debug)]
+pub struct Broadcast {
+    /// The message.
+    pub message: Outgoing,
+    /// A connection that knows already.
+    pub except: Option<SessionId>,
+    /// Who is meant.
+    pub audience: Audience,
+}
+
+/// Who hears a broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Those whose first sync request was answered; the others get it with their answer.
+    Synced,
+    /// All connections.
+    All,
+}
+
+/// Settings of a room.
+#[derive(Debug, Clone, Copy)]
+pub struct CoreOptions {
+    /// Presence not renewed for so long is taken out, in milliseconds.
+    pub presence_expiry_ms: u64,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self {
+            presence_expiry_ms: 30_000,
+        }
+    }
+}
+
+/// A live map.
+pub struct Core {
+    name: MapName,
+    replica: Replica,
+    cache: StateCache,
+    cache_used_ms: u64,
+    presence: Presence,
+    presence_told_ms: Option<u64>,
+    sessions: HashMap<SessionId, Session>,
+    /// Updates taken in during this turn, for one common message.
+    turn: Vec<(Option<SessionId>, Scanned)>,
+    log: LogPosition,
+    waiting: VecDeque<Waiting>,
+    difference: Option<Difference>,
+    update_bytes: u64,
+    options: CoreOptions,
+}
+
+struct Session {
+    origin: Arc<Origin>,
+    access: Access,
+    synced: bool,
+    /// A state that the connection has for certain.
+    base: Arc<StateVector>,
+}
+
+/// How far the log of this map has come.
+#[derive(Debug, Clone, Copy)]
+struct LogPosition {
+    appended: Seq,
+    durable: Seq,
+    /// The first record of a new map says that it exists.
+    exists: bool,
+    records_since_snapshot: u64,
+    bytes_since_snapshot: u64,
+}
+
+struct Waiting {
+    until: Seq,
+    who: Waiter,
+}
+
+enum Waiter {
+    Session(SessionId, u64),
+    Ticket(Ticket),
+}
+
+/// The last difference that was asked for: after a cut, many come back with the same state.
+struct Difference {
+    have: StateVector,
+    bytes: Bytes,
+}
+
+/// How a room begins.
+pub struct Start {
+    /// What the map is called.
+    pub name: MapName,
+    /// The document as loaded.
+    pub replica: Replica,
+    /// Its encoded state, if at hand.
+    pub cache: StateCache,
+    /// Last record of its log.
+    pub head: Seq,
+    /// Whether the log has a first record.
+    pub exists: bool,
+    /// Records and bytes that follow the newest snapshot.
+    pub tail: (u64, u64),
+    /// Bytes of state and records that were loaded.
+    pub update_bytes: u64,
+}
+
+impl Core {
+    /// A map as loaded, with nobody in it.
+    pub fn new(start: Start, options: CoreOptions) -> Self {
+        let Start {
+            name,
+            replica,
+            cache,
+            head,
+            exists,
+            tail,
+            update_bytes,
+        } = start;
+        let (records_since_snapshot, bytes_since_snapshot) = tail;
+        let log = LogPosition {
+            appended: head,
+            durable: head,
+            exists,
+            records_since_snapshot,
+            bytes_since_snapshot,
+        };
+        Self {
+            name,
+            replica,
+            cache,
+            cache_used_ms: 0,
+            presence: Presence::default(),
+            presence_told_ms: None,
+            sessions: HashMap::new(),
+            turn: Vec::new(),
+            log,
+            waiting: VecDeque::new(),
+            difference: None,
+            update_bytes,
+            options,
+        }
+    }
+
+    /// Takes in one input.
+    pub fn handle(&mut self, now_ms: u64, input: Input, fx: &mut Effects) {
+        match input {
+            Input::Join {
+                session,
+                origin,
+                access,
+            } => self.join(session, origin, access, fx),
+            Input::Leave(session) => self.leave(now_ms, session),
+            Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
+            Input::WantsDifference(session) => self.resync(session, fx),
+            Input::CaughtUp(sessions) => self.caught_up(&sessions),
+            Input::Submit {
+                ticket,
+                update,
+                origin,
+            } => self.submit(ticket, update, &origin, fx),
+            Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
+            Input::Synced(session) => self.synced(session),
+            Input::Durable { records, last } => self.durable(records, last, fx),
+            Input::Tick => self.tick(now_ms),
+        }
+    }
+
+    /// Ends a turn: tells everyone what it brought.
+    pub fn end_turn(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.tell_updates(fx);
+        self.tell_presence(now_ms, fx);
+    }
+
+    fn join(&mut self, session: SessionId, origin: Arc<Origin>, access: Access, fx: &mut Effects) {
+        let base = Arc::default();
+        self.sessions.insert(
+            session,
+            Session {
+                origin,
+                access,
+                synced: false,
+                base,
+            },
+        );
+        let vector = self.replica.ledger().state_vector();
+        fx.send
+            .push((session, Outgoing::new(Message::SyncStep1(vector.encode()))));
+        self.send_everyone(session, fx);
+    }
+
+    fn leave(&mut self, now_ms: u64, session: SessionId) {
+        self.sessions.remove(&session);
+        self.presence.leave(session, now_ms);
+    }
+
+    fn heard(&mut self, now_ms: u64, session: SessionId, said: ToRoom, fx: &mut Effects) {
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
+        match said {
+            ToRoom::SyncStep1(have) => self.sync(now_ms, session, &have, fx),
+            ToRoom::Update { number, update, .. } => self.update_of(session, number, update, fx),
+            ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
+            ToRoom::QueryAwareness => self.send_everyone(session, fx),
+        }
+    }
+
+    fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
+        if let Some(everyone) = self.presence.everyone() {
+            fx.send.push((session, awareness(&everyone)));
+        }
+    }
+
+    fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
+        self.cache_used_ms = now_ms;
+        let Some(state) = self.state_beyond(have, fx) else {
+            return;
+        };
+        fx.send
+            .push((session, Outgoing::new(Message::SyncStep2(state))));
+        for held in self.replica.held() {
+            fx.send
+                .push((session, Outgoing::new(Message::Update(held.clone()))));
+        }
+        self.synced(session);
+    }
+
+    fn synced(&mut self, session: SessionId) {
+        let base = Arc::new(self.replica.ledger().state_vector());
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.synced = true;
+            session.base = base;
+        }
+    }
+
+    /// What a reader with `have` lacks. `None` where the document is broken, which `fx` then says.
+    pub fn state_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Bytes> {
+        let state = if have.is_empty() {
+            self.cache.state(&self.replica)
+        } else {
+            self.difference_to(have)
+        };
+        state
+            .map_err(|error| fx.broken = Some(error.to_string()))
+            .ok()
+    }
+
+    fn difference_to(&mut self, have: &StateVector) -> Result<Bytes, Refused> {
+        if let Some(last) = self.difference.as_ref().filter(|d| d.have == *have) {
+            return Ok(last.bytes.clone());
+        }
+        let bytes = self.replica.encode_diff(have)?;
+        self.difference = Some(Difference {
+            have: have.clone(),
+            bytes: bytes.clone(),
+        });
+        Ok(bytes)
+    }
+
+    fn resync(&mut self, session: SessionId, fx: &mut Effects) {
+        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
+            return;
+        };
+        if let Some(state) = self.state_beyond(&base, fx) {
+            fx.send
+                .push((session, Outgoing::new(Message::SyncStep2(state))));
+            for held in self.replica.held() {
+                fx.send
+                    .push((session, Outgoing::new(Message::Update(held.clone()))));
+            }
+            self.send_everyone(session, fx);
+        }
+    }
+
+    fn caught_up(&mut self, sessions: &[SessionId]) {
+        let now = Arc::new(self.replica.ledger().state_vector());
+        for id in sessions {
+            if let Some(session) = self.sessions.get_mut(id).filter(|s| s.synced) {
+                session.base = now.clone();
+            }
+        }
+    }
+
+    fn update_of(&mut self, id: SessionId, number: u64, update: Scanned, fx: &mut Effects) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        if session.access == Access::ReadOnly {
+            return self.read_only_update(id, number, &update, fx);
+        }
+        let origin = session.origin.clone();
+        match self.take_in(update, Some(id), &origin, fx) {
+            Ok(missing) => {
+                self.wait(Waiter::Session(id, number), fx);
+                if missing {
+                    // The sender has what is missing, or knows who does.
+                    let vector = self.replica.ledger().state_vector().encode();
+                    fx.send
+                        .push((id, Outgoing::new(Message::SyncStep1(vector))));
+                }
+            }
+            Err(Refused::Broken { why }) => {
+                fx.close.push((id, CloseReason::Corrupt(why.clone())));
+                fx.broken = Some(why);
+            }
+            Err(Refused::HeldFull { .. }) => {
+                fx.refused.push((id, number, Refusal::TooMuchHeld));
+            }
+            Err(refused) => fx
+                .close
+                .push((id, CloseReason::Corrupt(refused.to_string()))),
+        }
+    }
+
+    /// A reader's own copy may well answer with what we have; only news is refused.
+    fn read_only_update(&mut self, id: SessionId, number: u64, update: &Scanned, fx: &mut Effects) {
+        if self.replica.brings_nothing(update) {
+            self.wait(Waiter::Session(id, number), fx);
+        } else {
+            fx.refused.push((id, number, Refusal::ReadOnly));
+        }
+    }
+
+    fn submit(&mut self, ticket: Ticket, update: Scanned, origin: &Arc<Origin>, fx: &mut Effects) {
+        match self.take_in(update, None, origin, fx) {
+            Ok(_) => self.wait(Waiter::Ticket(ticket), fx),
+            Err(refused) => {
+                if let Refused::Broken { why } = &refused {
+                    fx.broken = Some(why.clone());
+                }
+                fx.replies.push((ticket, Err(refused)));
+            }
+        }
+    }
+
+    fn create(&mut self, ticket: Ticket, origin: &Arc<Origin>, fx: &mut Effects) {
+        self.ensure_exists(origin, fx);
+        self.wait(Waiter::Ticket(ticket), fx);
+    }
+
+    /// Applies an update and queues its record; tells whether something it builds on is missing.
+    fn take_in(
+        &mut self,
+        update: Scanned,
+        from: Option<SessionId>,
+        origin: &Arc<Origin>,
+        fx: &mut Effects,
+    ) -> Result<bool, Refused> {
+        let raw = update.bytes().clone();
+        let source = from.map_or(u64::MAX, |s| s.0);
+        match self.replica.receive(update, source)? {
+            Outcome::Nothing => Ok(false),
+            Outcome::Applied { brought, released } => {
+                self.append(Kind::Update, brought.bytes().clone(), origin, fx);
+                self.difference = None;
+                std::iter::once(&brought)
+                    .chain(&released)
+                    .for_each(|update| self.cache.push(update));
+                self.turn.push((from, brought));
+                Ok(false)
+            }
+            Outcome::Held { .. } => {
+                self.append(Kind::Gapped, raw.clone(), origin, fx);
+                let message = Outgoing::new(Message::Update(raw));
+                fx.broadcast.push(Broadcast {
+                    message,
+                    except: from,
+                    audience: Audience::Synced,
+                });
+                Ok(true)
+            }
+        }
+    }
+
+    /// The first record of a map's log says that the map exists.
+    fn ensure_exists(&mut self, origin: &Arc<Origin>, fx: &mut Effects) {
+        if !self.log.exists {
+            self.log.exists = true;
+            self.append(
+                Kind::Created {
+                    name: self.name.clone(),
+                },
+                Bytes::new(),
+                origin,
+                fx,
+            );
+        }
+    }
+
+    fn append(&mut self, kind: Kind, payload: Bytes, origin: &Arc<Origin>, fx: &mut Effects) {
+        self.ensure_exists(origin, fx);
+        self.log.appended = self.log.appended.next();
+        self.log.records_since_snapshot += 1;
+        self.log.bytes_since_snapshot += payload.len() as u64;
+        self.update_bytes += payload.len() as u64;
+        fx.append.push(NewRecord {
+            kind,
+            origin: origin.clone(),
+            payload,
+        });
+    }
+
+    /// Whether the log has a first record, durable or on its way.
+    pub fn exists(&self) -> bool {
+        self.log.exists
+    }
+
+    fn wait(&mut self, who: Waiter, fx: &mut Effects) {
+        let until = self.log.appended;
+        if self.waiting.is_empty() && until <= self.log.durable {
+            tell(who, until, fx);
+        } else {
+            self.waiting.push_back(Waiting { until, who });
+        }
+    }
+
+    fn durable(&mut self, records: u64, last: Seq, fx: &mut Effects) {
+        self.log.durable = Seq(self.log.durable.0 + records);
+        if self.log.durable != last || last > self.log.appended {
+            let LogPosition {
+                durable, appended, ..
+            } = self.log;
+            fx.broken = Some(format!(
+                "the log is at {last}, the room counted {durable} of {appended}"
+            ));
+            return;
+        }
+        while let Some(first) = self.waiting.front() {
+            if first.until > self.log.durable {
+                break;
+            }
+            if let Some(Waiting { until, who }) = self.waiting.pop_front() {
+                tell(who, until, fx);
+            }
+        }
+    }
+
+    fn tick(&mut self, now_ms: u64) {
+        self.presence
+            .expire(now_ms, self.options.presence_expiry_ms);
+        if now_ms.saturating_sub(self.cache_used_ms) >= STATE_CACHE_MS {
+            self.cache.clear();
+            self.difference = None;
+        }
+    }
+
+    fn tell_updates(&mut self, fx: &mut Effects) {
+        let turn = std::mem::take(&mut self.turn);
+        let Some((first, _)) = turn.first() else {
+            return;
+        };
+        // The one who said all of it need not hear it; among several, an echo does no harm.
+        let except = first.filter(|_| turn.iter().all(|(from, _)| from == first));
+        let parts: Vec<&Scanned> = turn.iter().map(|(_, update)| update).collect();
+        let mut say = |bytes: Bytes, except| {
+            let message = Outgoing::new(Message::Update(bytes));
+            fx.broadcast.push(Broadcast {
+                message,
+                except,
+                audience: Audience::Synced,
+            });
+        };
+        match parts.as_slice() {
+            [only] => say(only.bytes().clone(), except),
+            several => match concat(several) {
+                Ok(joined) => say(joined, except),
+                Err(_) => turn
+                    .iter()
+                    .for_each(|(from, update)| say(update.bytes().clone(), *from)),
+            },
+        }
+    }
+
+    fn tell_presence(&mut self, now_ms: u64, fx: &mut Effects) {
+        if self.presence_due_ms().is_none_or(|due| due > now_ms) {
+            return;
+        }
+        if let Some(changes) = self.presence.take_changes() {
+            self.presence_told_ms = Some(now_ms);
+            let message = awareness(&changes);
+            fx.broadcast.push(Broadcast {
+                message,
+                except: None,
+                audience: Audience::All,
+            });
+        }
+    }
+
+    /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
+    pub fn presence_due_ms(&self) -> Option<u64> {
+        self.presence.has_changes().then(|| {
+            self.presence_told_ms
+                .map_or(0, |told| told + PRESENCE_EVERY_MS)
+        })
+    }
+
+    /// Whether nobody is in the map and nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.log.durable == self.log.appended && self.waiting.is_empty()
+    }
+
+    /// Whether a connection has had its first answer and hears updates.
+    pub fn is_synced(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|s| s.synced)
+    }
+
+    /// Last record queued, and last one that is durable.
+    pub fn positions(&self) -> (Seq, Seq) {
+        (self.log.appended, self.log.durable)
+    }
+
+    /// Records and bytes queued since the newest snapshot.
+    pub fn since_snapshot(&self) -> (u64, u64) {
+        (
+            self.log.records_since_snapshot,
+            self.log.bytes_since_snapshot,
+        )
+    }
+
+    /// Starts the count of [`Core::since_snapshot`] anew: a snapshot of this moment is being written.
+    pub fn snapshot_taken(&mut self) {
+        (
+            self.log.records_since_snapshot,
+            self.log.bytes_since_snapshot,
+        ) = (0, 0);
+    }
+
+    /// The document and what waits for it.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Clients whose presence is shown.
+    pub fn present(&self) -> usize {
+        self.presence.present()
+    }
+
+    /// Connections in the map.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Bytes of all updates that went into the document, about what its whole history weighs.
+    pub fn update_bytes(&self) -> u64 {
+        self.update_bytes
+    }
+
+    /// Bytes kept for those who join, beside the document.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.bytes() + self.difference.as_ref().map_or(0, |d| d.bytes.len())
+    }
+}
+
+fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
+    match who {
+        Waiter::Session(session, number) => fx.settled.push((session, number)),
+        Waiter::Ticket(ticket) => fx.replies.push((ticket, Ok(at))),
+    }
+}
+
+fn awareness(update: &AwarenessUpdate) -> Outgoing {
+    Outgoing::new(Message::Awareness(update.encode()))
+}

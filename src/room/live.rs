@@ -1,0 +1,434 @@
+//! A loaded map with its connections: turns requests into inputs of the [`Core`] and carries out its effects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+use mapweave_proto::{CloseReason, DocId, Seq, SessionId, StateVector};
+use mapweave_storage::{Appended, StoreError, UpdateLog};
+use tokio::sync::oneshot;
+
+use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
+use super::container::{StoredState, Summary};
+use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
+use super::load::Loaded;
+use super::peer::Peer;
+use super::registry::RoomShared;
+use super::summary::summarize;
+
+/// Encoding a document of more bytes than this is kept off the other tasks of the thread.
+const ENCODE_INLINE_BYTES_MAX: u64 = 256 << 10;
+
+/// A snapshot is written when the log since the last has this share of its size, so that a large map is not
+/// written again for every few edits …
+const SNAPSHOT_SHARE: u64 = 4;
+
+/// … or this many records, which take tens of milliseconds to replay.
+const SNAPSHOT_RECORDS_MAX: u64 = 10_000;
+
+/// A map that is unloaded with fewer records than this since its snapshot needs no new one.
+const SNAPSHOT_RECORDS_MIN: u64 = 16;
+
+type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
+
+/// A loaded room: the core, and what its effects act on.
+pub(crate) struct Room {
+    pub(crate) core: Core,
+    doc: DocId,
+    store: Arc<dyn UpdateLog>,
+    peers: HashMap<SessionId, Arc<dyn Peer>>,
+    pub(crate) appending: FuturesOrdered<BoxFuture<'static, (u64, Result<Appended, StoreError>)>>,
+    replies: HashMap<Ticket, Reply<Seq>>,
+    next_ticket: u64,
+    pub(crate) snapshot: SnapshotWriter,
+    options: RoomOptions,
+}
+
+#[derive(Default)]
+pub(crate) struct SnapshotWriter {
+    /// Taken, and waiting until what it contains is durable.
+    taken: Option<(Seq, Bytes)>,
+    writing: Option<(Seq, BoxFuture<'static, Result<(), StoreError>>)>,
+    replies: Vec<Reply<Seq>>,
+    size: u64,
+}
+
+/// Why a room ends before its time.
+pub(crate) enum End {
+    Broken(String),
+    Deleted,
+    StoreFailed(String),
+}
+
+impl Room {
+    pub(crate) fn new(
+        shared: &RoomShared,
+        store: Arc<dyn UpdateLog>,
+        loaded: Loaded,
+        options: RoomOptions,
+    ) -> Self {
+        let Loaded {
+            mut replica,
+            cache,
+            head,
+            tail,
+        } = loaded;
+        replica.set_limits(options.held);
+        let snapshot = SnapshotWriter {
+            size: cache.bytes() as u64,
+            ..SnapshotWriter::default()
+        };
+        let name = shared.name.clone();
+        let update_bytes = snapshot.size + tail.1;
+        let start = Start {
+            name,
+            replica,
+            cache,
+            head,
+            exists: head > Seq::ZERO,
+            tail,
+            update_bytes,
+        };
+        Self {
+            core: Core::new(start, options.core),
+            doc: shared.doc,
+            store,
+            peers: HashMap::new(),
+            appending: FuturesOrdered::new(),
+            replies: HashMap::new(),
+            next_ticket: 0,
+            snapshot,
+            options,
+        }
+    }
+
+    /// Takes in the requests of one turn and carries out what follows from them together.
+    pub(crate) fn turn(
+        &mut self,
+        now_ms: u64,
+        requests: impl IntoIterator<Item = Request>,
+    ) -> Result<(), End> {
+        let mut fx = Effects::default();
+        for request in requests {
+            self.request(now_ms, request, &mut fx);
+        }
+        self.core.end_turn(now_ms, &mut fx);
+        self.carry_out(fx)
+    }
+
+    fn request(&mut self, now_ms: u64, request: Request, fx: &mut Effects) {
+        let input = match request {
+            Request::Join {
+                session,
+                peer,
+                origin,
+                access,
+            } => {
+                self.peers.insert(session, peer);
+                Input::Join {
+                    session,
+                    origin,
+                    access,
+                }
+            }
+            Request::Leave(session) => {
+                self.peers.remove(&session);
+                Input::Leave(session)
+            }
+            Request::Heard(session, said) => Input::Heard(session, said),
+            Request::Synced(session) => Input::Synced(session),
+            Request::WantsDifference(session) => Input::WantsDifference(session),
+            Request::Submit {
+                update,
+                origin,
+                reply,
+            } => Input::Submit {
+                ticket: self.ticket(reply),
+                update,
+                origin,
+            },
+            Request::Create { origin, reply } => Input::Create {
+                ticket: self.ticket(reply),
+                origin,
+            },
+            Request::State { have, reply } => return self.answer_state(&have, reply, fx),
+            Request::Summary { reply } => return self.answer_summary(reply),
+            Request::Snapshot { reply } => {
+                self.snapshot.replies.push(reply);
+                return self.take_snapshot();
+            }
+        };
+        self.core.handle(now_ms, input, fx);
+    }
+
+    fn ticket(&mut self, reply: Reply<Seq>) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.replies.insert(ticket, reply);
+        ticket
+    }
+
+    fn answer_state(&mut self, have: &StateVector, reply: Reply<StateAnswer>, fx: &mut Effects) {
+        let (seq, _) = self.core.positions();
+        let core = &mut self.core;
+        let state = off_the_others(self.snapshot.size, || core.state_beyond(have, fx));
+        // A reader who is gone needs no answer, here and below.
+        let _ = reply.send(match state {
+            Some(update) => Ok(StateAnswer { update, seq }),
+            None => Err(RequestError::Unavailable {
+                why: "the document cannot be encoded".to_owned(),
+            }),
+        });
+    }
+
+    fn answer_summary(&self, reply: Reply<Summary>) {
+        let doc = self.core.replica().doc();
+        let _ = reply.send(Ok(off_the_others(self.snapshot.size, || summarize(doc))));
+    }
+
+    fn carry_out(&mut self, fx: Effects) -> Result<(), End> {
+        if !fx.append.is_empty() {
+            let records = fx.append.len() as u64;
+            let appending = self.store.append(self.doc, fx.append);
+            self.appending
+                .push_back(appending.map(move |appended| (records, appended)).boxed());
+        }
+        for (session, message) in &fx.send {
+            if let Some(peer) = self.peers.get(session) {
+                peer.send(message);
+            }
+        }
+        for broadcast in &fx.broadcast {
+            self.broadcast(broadcast);
+        }
+        for (session, upto) in fx.settled {
+            if let Some(peer) = self.peers.get(&session) {
+                peer.settled(upto);
+            }
+        }
+        for (session, number, refusal) in fx.refused {
+            if let Some(peer) = self.peers.get(&session) {
+                metrics::counter!("mapweave_updates_refused_total").increment(1);
+                peer.refused(number, refusal);
+            }
+        }
+        for (session, reason) in fx.close {
+            if let Some(peer) = self.peers.get(&session) {
+                peer.close(reason);
+            }
+        }
+        for (ticket, answer) in fx.replies {
+            if let Some(reply) = self.replies.remove(&ticket) {
+                let _ = reply.send(answer.map_err(RequestError::Refused));
+            }
+        }
+        fx.broken.map_or(Ok(()), |why| Err(End::Broken(why)))
+    }
+
+    fn broadcast(&self, broadcast: &Broadcast) {
+        for (session, peer) in &self.peers {
+            let meant = broadcast.audience == Audience::All || self.core.is_synced(*session);
+            if meant && broadcast.except != Some(*session) {
+                peer.send(&broadcast.message);
+            }
+        }
+    }
+
+    /// The log has taken `records` more, or failed.
+    pub(crate) fn appended(
+        &mut self,
+        now_ms: u64,
+        records: u64,
+        appended: Result<Appended, StoreError>,
+    ) -> Result<(), End> {
+        let last = appended
+            .map_err(|error| End::StoreFailed(error.to_string()))?
+            .last;
+        let mut fx = Effects::default();
+        self.core
+            .handle(now_ms, Input::Durable { records, last }, &mut fx);
+        self.carry_out(fx)?;
+        self.write_taken_snapshot();
+        Ok(())
+    }
+
+    /// Looks after what time brings.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Result<(), End> {
+        let mut fx = Effects::default();
+        let caught_up = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_caught_up())
+            .map(|(id, _)| *id)
+            .collect();
+        self.core
+            .handle(now_ms, Input::CaughtUp(caught_up), &mut fx);
+        self.core.handle(now_ms, Input::Tick, &mut fx);
+        self.core.end_turn(now_ms, &mut fx);
+        self.carry_out(fx)?;
+        if self.snapshot_is_due() {
+            self.take_snapshot();
+        }
+        Ok(())
+    }
+
+    fn snapshot_is_due(&self) -> bool {
+        let (records, bytes) = self.core.since_snapshot();
+        let long = records >= self.options.snapshot_records || bytes >= self.options.snapshot_bytes;
+        long && (bytes >= self.snapshot.size / SNAPSHOT_SHARE || records >= SNAPSHOT_RECORDS_MAX)
+    }
+
+    fn take_snapshot(&mut self) {
+        if self.snapshot.taken.is_some() || self.snapshot.writing.is_some() {
+            return;
+        }
+        let replica = self.core.replica();
+        let size = self.snapshot.size.max(self.core.since_snapshot().1);
+        let encoded = off_the_others(size, || {
+            let summary = summarize(replica.doc());
+            let held = replica.held().cloned().collect();
+            replica.encode_state().map(|state| {
+                StoredState {
+                    state,
+                    held,
+                    summary,
+                }
+                .encode()
+            })
+        });
+        match encoded {
+            Ok(bytes) => {
+                let (upto, _) = self.core.positions();
+                self.snapshot.size = bytes.len() as u64;
+                self.snapshot.taken = Some((upto, bytes));
+                self.core.snapshot_taken();
+                self.write_taken_snapshot();
+            }
+            Err(error) => tracing::error!(doc = %self.doc, %error, "no snapshot could be taken"),
+        }
+    }
+
+    fn write_taken_snapshot(&mut self) {
+        let (_, durable) = self.core.positions();
+        if let Some((upto, bytes)) = self.snapshot.taken.take_if(|(upto, _)| *upto <= durable) {
+            if upto == Seq::ZERO {
+                return self.answer_snapshot(&Ok(upto));
+            }
+            self.snapshot.writing = Some((upto, self.store.put_snapshot(self.doc, upto, bytes)));
+        }
+    }
+
+    pub(crate) fn snapshot_stored(&mut self, (upto, stored): (Seq, Result<(), StoreError>)) {
+        self.snapshot.writing = None;
+        // The log has everything a snapshot has: one less costs time at the next load, nothing else.
+        let answer = stored.map(|()| upto).map_err(|error| {
+            tracing::warn!(doc = %self.doc, %error, "a snapshot could not be stored");
+            RequestError::Unavailable {
+                why: error.to_string(),
+            }
+        });
+        self.answer_snapshot(&answer);
+    }
+
+    fn answer_snapshot(&mut self, answer: &Result<Seq, RequestError>) {
+        for reply in self.snapshot.replies.drain(..) {
+            let _ = reply.send(answer.clone());
+        }
+    }
+
+    pub(crate) fn is_writing_snapshot(&self) -> bool {
+        self.snapshot.taken.is_some() || self.snapshot.writing.is_some()
+    }
+
+    /// Waits for the log, then stores a snapshot if it would help the next load.
+    pub(crate) async fn finish(&mut self) -> Result<(), End> {
+        while let Some((records, appended)) = self.appending.next().await {
+            self.appended(0, records, appended)?;
+        }
+        let (records, bytes) = self.core.since_snapshot();
+        if records >= SNAPSHOT_RECORDS_MIN || bytes >= self.options.snapshot_bytes {
+            self.take_snapshot();
+        }
+        while self.snapshot.writing.is_some() {
+            let stored = self.snapshot.written().await;
+            self.snapshot_stored(stored);
+        }
+        Ok(())
+    }
+}
+
+impl SnapshotWriter {
+    /// Completes when a snapshot that is being written is stored or not; never where none is.
+    ///
+    /// # Cancel safety
+    /// Safe: the writing goes on by itself and is kept for the next call.
+    pub(crate) async fn written(&mut self) -> (Seq, Result<(), StoreError>) {
+        match &mut self.writing {
+            Some((upto, writing)) => (*upto, writing.await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A room on its way out: everyone is told why.
+pub(crate) struct Departing {
+    close: CloseReason,
+    why: String,
+}
+
+impl Departing {
+    pub(crate) fn new(close: CloseReason, why: String) -> Self {
+        Self { close, why }
+    }
+
+    pub(crate) fn dismiss(&self, room: Room) {
+        for peer in room.peers.values() {
+            peer.close(self.close.clone());
+        }
+        for reply in room.replies.into_values().chain(room.snapshot.replies) {
+            let _ = reply.send(Err(self.error()));
+        }
+    }
+
+    pub(crate) fn turn_away(&self, request: Request) {
+        match request {
+            Request::Join { peer, .. } => peer.close(self.close.clone()),
+            Request::Submit { reply, .. }
+            | Request::Create { reply, .. }
+            | Request::Snapshot { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::State { reply, .. } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Summary { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Leave(_)
+            | Request::Heard(..)
+            | Request::Synced(_)
+            | Request::WantsDifference(_) => {}
+        }
+    }
+
+    fn error(&self) -> RequestError {
+        RequestError::Unavailable {
+            why: self.why.clone(),
+        }
+    }
+}
+
+/// Runs something that takes as long as a document of `bytes` needs, so that other tasks go on meanwhile.
+fn off_the_others<T>(bytes: u64, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let many =
+        Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if many && bytes > ENCODE_INLINE_BYTES_MAX {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}

@@ -1,0 +1,32 @@
+//! Live maps. One task owns one map: it validates, logs, broadcasts and acknowledges, in this order.
+//!
+//! The decisions lie in [`Core`], [`Replica`] and [`Presence`], which know no task, socket or disk; the room's
+//! task carries them out. Start at [`Rooms::enter`].
+
+mod actor;
+mod container;
+mod core;
+mod live;
+mod load;
+mod peer;
+mod presence;
+mod registry;
+mod replica;
+mod summary;
+mod verify;
+
+pub use actor::{RequestError, RoomOptions, StateAnswer};
+pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use core::{
+    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
+    Start, Ticket,
+};
+pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
+pub use peer::{Outgoing, Peer};
+pub use presence::{
+    PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence,
+};
+pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
+pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
+pub use summary::summarize;
+pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

@@ -1,0 +1,45 @@
+//! What a room sees of a connection: somewhere to put messages, without waiting.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use mapweave_proto::{CloseReason, Message, Refusal};
+
+/// One connection, as its room uses it. No method waits or fails: a connection that cannot keep up drops what
+/// it has not sent, says so through [`Peer::is_caught_up`], and asks the room for a fresh difference later.
+pub trait Peer: Send + Sync + fmt::Debug {
+    /// Queues a message, or writes it at once.
+    fn send(&self, message: &Outgoing);
+    /// Every update of this connection up to number `upto` is durable.
+    fn settled(&self, upto: u64);
+    /// Update `number` of this connection was not taken.
+    fn refused(&self, number: u64, refusal: Refusal);
+    /// The connection has to end.
+    fn close(&self, reason: CloseReason);
+    /// Whether everything sent so far was handed to the network.
+    fn is_caught_up(&self) -> bool;
+}
+
+/// A message on its way to any number of peers; what one makes of it for its wire, the others use too.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// What is said.
+    pub message: Message,
+    frame: OnceLock<Bytes>,
+}
+
+impl Outgoing {
+    /// A message that nobody has framed yet.
+    pub fn new(message: Message) -> Self {
+        Self {
+            message,
+            frame: OnceLock::new(),
+        }
+    }
+
+    /// The message as bytes for the wire: made by the first caller, shared by all others.
+    pub fn frame(&self, make: impl FnOnce(&Message) -> Bytes) -> Bytes {
+        self.frame.get_or_init(|| make(&self.message)).clone()
+    }
+}

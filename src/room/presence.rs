@@ -1,0 +1,284 @@
+//! Who is here: the newest awareness state of every client, owned by the session that brought it.
+//!
+//! Follows the y-protocols awareness rules (an entry is newer if its clock is greater, or equal with the
+//! state taken away) and mends what they leave open: nobody can remove or age somebody else's state, a client
+//! that comes back with an old clock is seen at once, and states that nobody renews expire.
+//! Pure: time comes in as milliseconds since the process began. Start at [`Presence`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, SessionId};
+
+/// Most clients that one map remembers, present or recently gone. A client beyond it is not shown.
+pub const PRESENCE_CLIENTS_MAX: usize = 20_000;
+
+/// Most clients that one session may speak for: a browser has one, a relay or a test bench some.
+pub const PRESENCE_CLIENTS_PER_SESSION_MAX: usize = 1_000;
+
+/// How long the clock of a client that left is remembered, in milliseconds.
+pub const PRESENCE_MEMORY_MS: u64 = 10 * 60 * 1_000;
+
+const GONE: &[u8] = b"null";
+
+/// The presence table of one map.
+#[derive(Debug, Default)]
+pub struct Presence {
+    clients: BTreeMap<ClientId, Client>,
+    changed: BTreeSet<ClientId>,
+}
+
+#[derive(Debug)]
+struct Client {
+    clock: u64,
+    /// JSON text; `None` once gone.
+    state: Option<Bytes>,
+    owner: Option<SessionId>,
+    renewed_ms: u64,
+}
+
+impl Presence {
+    /// Takes in what `session` says. Entries that are stale, forged or no JSON are passed over.
+    pub fn receive(&mut self, session: SessionId, update: &AwarenessUpdate, now_ms: u64) {
+        for entry in &update.entries {
+            self.receive_entry(session, entry, now_ms);
+        }
+    }
+
+    fn receive_entry(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
+        let gone = entry.state.as_ref() == GONE;
+        let room = self.clients.len() < PRESENCE_CLIENTS_MAX
+            && self.owned(session) < PRESENCE_CLIENTS_PER_SESSION_MAX;
+        let Some(known) = self.clients.get_mut(&entry.client) else {
+            if !gone && room && is_json(&entry.state) {
+                self.clients
+                    .insert(entry.client, Client::new(entry, session, now_ms));
+                self.changed.insert(entry.client);
+            }
+            return;
+        };
+        let mut clock = entry.clock;
+        if gone {
+            let by_owner = known.owner == Some(session);
+            if !by_owner || known.state.is_none() || clock < known.clock {
+                return;
+            }
+            known.state = None;
+            known.owner = None;
+        } else {
+            if known.state.is_none() && clock <= known.clock {
+                // A client that was taken out, for silence or a lost socket, is back and does not know: the
+                // others would pass over its old clock, so it is told on with a newer one, to itself as well.
+                clock = known.clock.saturating_add(1);
+            }
+            if clock <= known.clock || !is_json(&entry.state) {
+                return;
+            }
+            known.state = Some(entry.state.clone());
+            known.owner = Some(session);
+        }
+        known.clock = clock;
+        known.renewed_ms = now_ms;
+        self.changed.insert(entry.client);
+    }
+
+    /// Takes out every client that `session` spoke for.
+    pub fn leave(&mut self, session: SessionId, now_ms: u64) {
+        for (id, client) in &mut self.clients {
+            if client.owner == Some(session) {
+                client.take_out(now_ms);
+                self.changed.insert(*id);
+            }
+        }
+    }
+
+    /// Takes out clients not renewed for `expiry_ms` and forgets those gone for long.
+    pub fn expire(&mut self, now_ms: u64, expiry_ms: u64) {
+        for (id, client) in &mut self.clients {
+            if client.state.is_some() && now_ms.saturating_sub(client.renewed_ms) >= expiry_ms {
+                client.take_out(now_ms);
+                self.changed.insert(*id);
+            }
+        }
+        let changed = &self.changed;
+        self.clients.retain(|id, c| {
+            c.state.is_some()
+                || changed.contains(id)
+                || now_ms.saturating_sub(c.renewed_ms) < PRESENCE_MEMORY_MS
+        });
+    }
+
+    /// Whether [`Presence::take_changes`] has anything to tell.
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// The newest state of every client that changed since the last call, each once; `None` if none did.
+    pub fn take_changes(&mut self) -> Option<AwarenessUpdate> {
+        let changed = std::mem::take(&mut self.changed);
+        let entries: Vec<_> = changed
+            .iter()
+            .filter_map(|id| Some(self.clients.get(id)?.entry(*id)))
+            .collect();
+        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+    }
+
+    /// Everyone who is here, for a session that asks; `None` if nobody is.
+    pub fn everyone(&self) -> Option<AwarenessUpdate> {
+        let here = self.clients.iter().filter(|(_, c)| c.state.is_some());
+        let entries: Vec<_> = here.map(|(id, c)| c.entry(*id)).collect();
+        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+    }
+
+    /// How many clients are here.
+    pub fn present(&self) -> usize {
+        self.clients.values().filter(|c| c.state.is_some()).count()
+    }
+
+    /// Whether anything is left that could expire.
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn owned(&self, session: SessionId) -> usize {
+        // Only near the bound is the exact number of interest.
+        if self.clients.len() < PRESENCE_CLIENTS_PER_SESSION_MAX {
+            return 0;
+        }
+        self.clients
+            .values()
+            .filter(|c| c.owner == Some(session))
+            .count()
+    }
+}
+
+impl Client {
+    fn new(entry: &AwarenessEntry, owner: SessionId, now_ms: u64) -> Self {
+        Self {
+            clock: entry.clock,
+            state: Some(entry.state.clone()),
+            owner: Some(owner),
+            renewed_ms: now_ms,
+        }
+    }
+
+    fn take_out(&mut self, now_ms: u64) {
+        self.state = None;
+        self.owner = None;
+        self.renewed_ms = now_ms;
+    }
+
+    fn entry(&self, client: ClientId) -> AwarenessEntry {
+        let state = self
+            .state
+            .clone()
+            .unwrap_or_else(|| Bytes::from_static(GONE));
+        AwarenessEntry {
+            client,
+            clock: self.clock,
+            state,
+        }
+    }
+}
+
+/// JavaScript clients parse states without a guard: one that is no JSON would break them all.
+fn is_json(state: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(state).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ME: SessionId = SessionId(1);
+    const OTHER: SessionId = SessionId(2);
+
+    fn says(client: u64, clock: u64, state: &'static str) -> AwarenessUpdate {
+        let entry = AwarenessEntry {
+            client: ClientId(client),
+            clock,
+            state: Bytes::from_static(state.as_bytes()),
+        };
+        AwarenessUpdate {
+            entries: vec![entry],
+        }
+    }
+
+    fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
+        let changes = p.take_changes().map(|u| u.entries).unwrap_or_default();
+        changes
+            .iter()
+            .map(|e| {
+                (
+                    e.client.0,
+                    e.clock,
+                    String::from_utf8_lossy(&e.state).into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_newer_state_is_told_once_and_a_stale_one_never() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 1, "{}"), 0);
+        p.receive(ME, &says(7, 2, r#"{"a":1}"#), 0);
+        assert_eq!(told(&mut p), [(7, 2, r#"{"a":1}"#.into())]);
+        p.receive(OTHER, &says(7, 2, "{}"), 0);
+        p.receive(ME, &says(7, 1, "{}"), 0);
+        assert_eq!(told(&mut p), []);
+    }
+
+    #[test]
+    fn nobody_removes_somebody_else() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 1, "{}"), 0);
+        p.receive(OTHER, &says(7, 1, "null"), 0);
+        p.receive(OTHER, &says(7, 99, "null"), 0);
+        assert_eq!(told(&mut p), [(7, 1, "{}".into())]);
+        p.leave(OTHER, 0);
+        assert_eq!(p.present(), 1);
+        p.receive(ME, &says(7, 1, "null"), 0);
+        assert_eq!(told(&mut p), [(7, 1, "null".into())]);
+    }
+
+    #[test]
+    fn a_client_that_comes_back_with_its_old_clock_is_seen_at_once() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.leave(ME, 1);
+        assert_eq!(told(&mut p), [(7, 5, "null".into())]);
+        p.receive(OTHER, &says(7, 5, "{}"), 2);
+        assert_eq!(told(&mut p), [(7, 6, "{}".into())]);
+    }
+
+    #[test]
+    fn a_late_close_of_the_old_socket_does_not_remove_the_new_one() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.receive(OTHER, &says(7, 6, "{}"), 1);
+        p.leave(ME, 2);
+        assert_eq!(p.present(), 1);
+    }
+
+    #[test]
+    fn silence_takes_a_client_out_and_its_clock_is_forgotten_later() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.expire(29_999, 30_000);
+        assert_eq!(p.present(), 1);
+        p.expire(30_000, 30_000);
+        assert_eq!((p.present(), told(&mut p).len()), (0, 1));
+        p.expire(30_000 + PRESENCE_MEMORY_MS, 30_000);
+        assert!(p.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_told_on() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{oops"), 0);
+        p.receive(ME, &says(7, 6, ""), 0);
+        assert!(!p.has_changes());
+    }
+}

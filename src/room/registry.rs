@@ -1,0 +1,457 @@
+//! All live maps: each loaded once however many come for it, unloaded when nobody is left or memory is short.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use mapweave_proto::{Access, DocId, MapName, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_storage::{Origin, UpdateLog};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
+use super::container::Summary;
+use super::core::Core;
+use super::peer::Peer;
+
+/// Requests that wait for a room; whoever has more to say waits itself.
+const INBOX_MAX: usize = 256;
+
+/// Bytes of updates that wait for a room, in KiB. One update alone may be as large as the limits allow.
+const INBOX_KIB_MAX: usize = 96 << 10;
+
+/// What a live map costs beside its document: the task, tables and buffers, in bytes.
+const ROOM_BYTES: u64 = 16 << 10;
+
+/// Memory of a loaded document per byte of its updates (measured 4 to 5 for flat maps).
+const BYTES_PER_UPDATE_BYTE: u64 = 5;
+
+/// The live maps of a server.
+pub struct Rooms {
+    live: Mutex<Live>,
+    store: Arc<dyn UpdateLog>,
+    tasks: TaskTracker,
+    options: RoomOptions,
+    bytes_max: u64,
+    began: Instant,
+    next_session: AtomicU64,
+}
+
+struct Live {
+    rooms: HashMap<MapName, Arc<RoomShared>>,
+    /// Heard by the rooms entered since it was made.
+    phase: watch::Sender<RoomsPhase>,
+}
+
+/// Why there is no way into a map.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnterError {
+    /// It was deleted, and can be restored.
+    #[error("map {name:?} was deleted; restore it, or create it anew explicitly")]
+    Deleted {
+        /// Its name.
+        name: MapName,
+    },
+    /// There is none of this name, and reading does not create one.
+    #[error("there is no map {name:?}")]
+    Unknown {
+        /// The name asked for.
+        name: MapName,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Whether entering a map that does not exist makes a live, empty one (which exists once something is written).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfUnknown {
+    /// An empty map to write to.
+    Open,
+    /// An error.
+    Refuse,
+}
+
+/// What a room and the holders of its handle share.
+pub(crate) struct RoomShared {
+    pub(crate) name: MapName,
+    pub(crate) doc: DocId,
+    inbox: mpsc::Sender<Envelope>,
+    budget: Arc<Semaphore>,
+    bytes: AtomicU64,
+    connections: AtomicUsize,
+    used: AtomicU64,
+    unwanted: AtomicBool,
+    pub(crate) dismissed: CancellationToken,
+}
+
+/// A way into a live map. While one is held, the map stays loaded.
+#[derive(Clone)]
+pub struct RoomHandle {
+    shared: Arc<RoomShared>,
+}
+
+/// The room ended; entering again finds a fresh one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the map is being reloaded")]
+pub struct RoomGone;
+
+impl Rooms {
+    /// No map is live yet. `bytes_max`: what live maps nobody is in may hold together, about.
+    pub fn new(
+        store: Arc<dyn UpdateLog>,
+        options: RoomOptions,
+        bytes_max: u64,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            live: Mutex::new(Live {
+                rooms: HashMap::new(),
+                phase: watch::Sender::new(RoomsPhase::Running),
+            }),
+            store,
+            tasks,
+            options,
+            bytes_max,
+            began: Instant::now(),
+            next_session: AtomicU64::new(1),
+        })
+    }
+
+    /// A number for a new connection.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Relaxed))
+    }
+
+    /// Time as rooms count it.
+    pub fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// The log behind the maps.
+    pub fn store(&self) -> &Arc<dyn UpdateLog> {
+        &self.store
+    }
+
+    /// A way into the map `name`, which begins to load if it is not live. Never waits.
+    ///
+    /// # Errors
+    /// [`EnterError`].
+    pub fn enter(
+        self: &Arc<Self>,
+        name: &MapName,
+        if_unknown: IfUnknown,
+    ) -> Result<RoomHandle, EnterError> {
+        let mut live = self.lock();
+        if *live.phase.borrow() == RoomsPhase::Stopping {
+            return Err(EnterError::Stopping);
+        }
+        if let Some(shared) = live
+            .rooms
+            .get(name)
+            .filter(|shared| !shared.inbox.is_closed())
+        {
+            shared.used.store(self.now_ms(), Relaxed);
+            return Ok(RoomHandle {
+                shared: shared.clone(),
+            });
+        }
+        let doc = match self.store.map(name) {
+            Some(entry) if entry.deleted => return Err(EnterError::Deleted { name: name.clone() }),
+            Some(entry) => entry.id,
+            None if if_unknown == IfUnknown::Refuse => {
+                return Err(EnterError::Unknown { name: name.clone() });
+            }
+            None => DocId::fresh(),
+        };
+        let shared = self.open(name, doc, live.phase.subscribe());
+        live.rooms.insert(name.clone(), shared.clone());
+        drop(live);
+        self.make_room();
+        Ok(RoomHandle { shared })
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        name: &MapName,
+        doc: DocId,
+        phase: watch::Receiver<RoomsPhase>,
+    ) -> Arc<RoomShared> {
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let shared = Arc::new(RoomShared {
+            name: name.clone(),
+            doc,
+            inbox: sender,
+            budget: Arc::new(Semaphore::new(INBOX_KIB_MAX)),
+            bytes: AtomicU64::new(ROOM_BYTES),
+            connections: AtomicUsize::new(0),
+            used: AtomicU64::new(self.now_ms()),
+            unwanted: AtomicBool::new(false),
+            dismissed: CancellationToken::new(),
+        });
+        let actor = Actor {
+            shared: shared.clone(),
+            rooms: Arc::downgrade(self),
+            store: self.store.clone(),
+            inbox,
+            phase,
+            options: self.options,
+            began: self.began,
+        };
+        self.tasks.spawn(actor.run());
+        shared
+    }
+
+    /// Marks the least recently used maps that nobody is in, while live maps hold too much memory.
+    fn make_room(&self) {
+        let live = &self.lock().rooms;
+        let mut total: u64 = live.values().map(|room| room.bytes.load(Relaxed)).sum();
+        if total <= self.bytes_max {
+            return;
+        }
+        let mut idle: Vec<_> = live
+            .values()
+            .filter(|room| room.connections.load(Relaxed) == 0)
+            .collect();
+        idle.sort_by_key(|room| room.used.load(Relaxed));
+        for room in idle {
+            if total <= self.bytes_max {
+                break;
+            }
+            room.unwanted.store(true, Relaxed);
+            total = total.saturating_sub(room.bytes.load(Relaxed));
+        }
+    }
+
+    /// Takes a room out unless somebody holds a way into it; the room's own task and the table hold one each.
+    pub(crate) fn retire(&self, shared: &Arc<RoomShared>) -> bool {
+        let live = &mut self.lock().rooms;
+        let alone = Arc::strong_count(shared) <= 2;
+        if alone {
+            remove(live, shared);
+        }
+        alone
+    }
+
+    /// Takes a room out that has ended, whoever still holds a way into it.
+    pub(crate) fn forget(&self, shared: &Arc<RoomShared>) {
+        remove(&mut self.lock().rooms, shared);
+    }
+
+    /// Whether a map is live.
+    pub fn is_live(&self, name: &MapName) -> bool {
+        self.lock().rooms.contains_key(name)
+    }
+
+    /// How many maps are live.
+    pub fn live(&self) -> usize {
+        self.lock().rooms.len()
+    }
+
+    /// How many connections are in live maps.
+    pub fn connections(&self) -> usize {
+        self.lock()
+            .rooms
+            .values()
+            .map(|room| room.connections.load(Relaxed))
+            .sum()
+    }
+
+    /// Memory of live maps, estimated, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.lock()
+            .rooms
+            .values()
+            .map(|room| room.bytes.load(Relaxed))
+            .sum()
+    }
+
+    /// Ends a live map because it was deleted: its connections are told so.
+    pub fn dismiss(&self, name: &MapName) {
+        if let Some(shared) = self.lock().rooms.remove(name) {
+            shared.dismissed.cancel();
+        }
+    }
+
+    /// Ends all live maps: documents may hold edits that the store did not take. New ones can be entered.
+    pub fn discard_all(&self, why: &str) {
+        let mut live = self.lock();
+        if *live.phase.borrow() == RoomsPhase::Running {
+            live.phase
+                .send_replace(RoomsPhase::StoreFailed(why.to_owned()));
+            live.phase = watch::Sender::new(RoomsPhase::Running);
+        }
+        live.rooms.clear();
+    }
+
+    /// Ends all live maps once their logs are durable; none can be entered any more.
+    pub fn stop(&self) {
+        self.lock().phase.send_replace(RoomsPhase::Stopping);
+    }
+
+    /// Held for a few steps only, never over an await.
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>) {
+    if live
+        .get(&shared.name)
+        .is_some_and(|current| Arc::ptr_eq(current, shared))
+    {
+        live.remove(&shared.name);
+    }
+}
+
+impl RoomShared {
+    /// Notes what the map costs and who is in it.
+    pub(crate) fn report(&self, core: &Core) {
+        let bytes =
+            ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
+        self.bytes.store(bytes, Relaxed);
+        self.connections.store(core.connections(), Relaxed);
+    }
+
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.unwanted.load(Relaxed)
+    }
+}
+
+impl RoomHandle {
+    /// What the map is called.
+    pub fn name(&self) -> &MapName {
+        &self.shared.name
+    }
+
+    /// How many connections are in the map, as last reported.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
+    }
+
+    /// Joins with a connection; messages for it go to `peer` from now on.
+    ///
+    /// # Errors
+    /// [`RoomGone`]: enter again.
+    ///
+    /// # Cancel safety
+    /// Whether the room has heard is not known after a cancel, here and below.
+    pub async fn join(
+        &self,
+        session: SessionId,
+        peer: Arc<dyn Peer>,
+        origin: Arc<Origin>,
+        access: Access,
+    ) -> Result<(), RoomGone> {
+        self.send(
+            Request::Join {
+                session,
+                peer,
+                origin,
+                access,
+            },
+            0,
+        )
+        .await
+    }
+
+    /// Hands over what a connection said. Waits while the room has too much to do: do not read on meanwhile.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub async fn heard(&self, session: SessionId, said: ToRoom) -> Result<(), RoomGone> {
+        let bytes = if let ToRoom::Update { update, .. } = &said {
+            update.bytes().len()
+        } else {
+            0
+        };
+        self.send(Request::Heard(session, said), bytes).await
+    }
+
+    /// The connection is gone.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub async fn leave(&self, session: SessionId) -> Result<(), RoomGone> {
+        self.send(Request::Leave(session), 0).await
+    }
+
+    /// The connection has dropped messages and wants the difference.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub async fn wants_difference(&self, session: SessionId) -> Result<(), RoomGone> {
+        self.send(Request::WantsDifference(session), 0).await
+    }
+
+    /// Writes an update; resolves once it is durable, to the place of the log that contains it.
+    ///
+    /// # Errors
+    /// [`RequestError`], here and below.
+    pub async fn submit(&self, update: Scanned, origin: Arc<Origin>) -> Result<Seq, RequestError> {
+        let bytes = update.bytes().len();
+        self.ask(bytes, |reply| Request::Submit {
+            update,
+            origin,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes the map exist; resolves once that is durable.
+    pub async fn create(&self, origin: Arc<Origin>) -> Result<Seq, RequestError> {
+        self.ask(0, |reply| Request::Create { origin, reply }).await
+    }
+
+    /// What a reader with `have` lacks.
+    pub async fn state(&self, have: StateVector) -> Result<StateAnswer, RequestError> {
+        self.ask(0, |reply| Request::State { have, reply }).await
+    }
+
+    /// What a list of maps tells of the map.
+    pub async fn summary(&self) -> Result<Summary, RequestError> {
+        self.ask(0, |reply| Request::Summary { reply }).await
+    }
+
+    /// Stores a snapshot; resolves to the last record in it.
+    pub async fn snapshot(&self) -> Result<Seq, RequestError> {
+        self.ask(0, |reply| Request::Snapshot { reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        bytes: usize,
+        request: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Request,
+    ) -> Result<T, RequestError> {
+        let gone = || RequestError::Unavailable {
+            why: RoomGone.to_string(),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.send(request(reply), bytes).await.map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn send(&self, request: Request, bytes: usize) -> Result<(), RoomGone> {
+        let kib = bytes.div_ceil(1024).min(INBOX_KIB_MAX);
+        let budget = match u32::try_from(kib) {
+            Ok(0) => None,
+            Ok(kib) => Some(
+                self.shared
+                    .budget
+                    .clone()
+                    .acquire_many_owned(kib)
+                    .await
+                    .map_err(|_| RoomGone)?,
+            ),
+            Err(_) => return Err(RoomGone),
+        };
+        let envelope = Envelope {
+            request: Box::new(request),
+            _budget: budget,
+        };
+        self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
+    }
+}

@@ -1,0 +1,395 @@
+//! The server's copy of one map document: what an update goes through before anyone else sees it.
+//!
+//! An update is judged by the [`Ledger`] first. Only one whose base is complete reaches the yrs document, so
+//! the document never holds pending parts; one that came too early is *held* here, whole, until what it
+//! builds on arrives. Pure: no clock, no task, no disk. Start at [`Replica::receive`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use mapweave_proto::{
+    ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan,
+};
+use yrs::updates::decoder::Decode;
+use yrs::{Doc, Options, ReadTxn, Transact, Update};
+
+/// Most bytes of held updates, in the whole map and of one session.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldLimits {
+    /// For the map, in bytes.
+    pub map_bytes_max: usize,
+    /// For one source, in bytes.
+    pub source_bytes_max: usize,
+}
+
+impl HeldLimits {
+    /// For replay: what was held once may be held again, whatever the limits are now.
+    pub const NONE: Self = Self {
+        map_bytes_max: usize::MAX,
+        source_bytes_max: usize::MAX,
+    };
+}
+
+impl Default for HeldLimits {
+    fn default() -> Self {
+        Self {
+            map_bytes_max: 16 << 20,
+            source_bytes_max: 4 << 20,
+        }
+    }
+}
+
+/// What became of an update.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It brought nothing that was not there.
+    Nothing,
+    /// It is part of the document now.
+    Applied {
+        /// What it newly brought.
+        brought: Scanned,
+        /// What had waited for it, in the order in which it went in after it.
+        released: Vec<Scanned>,
+    },
+    /// Something it builds on is missing: kept whole until that comes.
+    Held {
+        /// Clients of which earlier changes are missing.
+        missing: Vec<ClientId>,
+    },
+}
+
+/// Why an update was not taken. The replica is as it was, except after [`Refused::Broken`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It breaks a rule of the door.
+    #[error("the update is refused: {0}")]
+    Door(#[from] DoorError),
+    /// yrs cannot read what the scanner let through.
+    #[error("the update cannot be decoded: {why}")]
+    Undecodable {
+        /// What the decoder said.
+        why: String,
+    },
+    /// Too much waits for missing updates already.
+    #[error(
+        "{held_bytes} bytes of updates wait for others that never came, the limit is {limit_bytes}: sync from the start"
+    )]
+    HeldFull {
+        /// Bytes that wait already.
+        held_bytes: usize,
+        /// Which limit was reached, in bytes.
+        limit_bytes: usize,
+    },
+    /// The document did not survive the update: drop this replica and load it anew.
+    #[error("the document could not take the update: {why}")]
+    Broken {
+        /// What went wrong inside.
+        why: String,
+    },
+}
+
+/// A map document, its ledger and the updates that wait.
+pub struct Replica {
+    doc: Doc,
+    ledger: Ledger,
+    held: Vec<HeldUpdate>,
+    held_bytes: usize,
+    limits: HeldLimits,
+}
+
+struct HeldUpdate {
+    source: u64,
+    update: Scanned,
+}
+
+impl Replica {
+    /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
+    pub fn new(limits: HeldLimits) -> Self {
+        // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
+        let options = Options {
+            cleanup_formatting: false,
+            ..Options::default()
+        };
+        let doc = Doc::with_options(options);
+        Self {
+            doc,
+            ledger: Ledger::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            limits,
+        }
+    }
+
+    /// Bounds what may wait from now on.
+    pub fn set_limits(&mut self, limits: HeldLimits) {
+        self.limits = limits;
+    }
+
+    /// The document. Write to it only through [`Replica::receive`].
+    pub fn doc(&self) -> &Doc {
+        &self.doc
+    }
+
+    /// Clocks and the like, for questions that need no document.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Updates that wait for others, oldest first.
+    pub fn held(&self) -> impl ExactSizeIterator<Item = &Bytes> {
+        self.held.iter().map(|h| h.update.bytes())
+    }
+
+    /// Bytes of the updates that wait.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing has changed, except after [`Refused::Broken`].
+    pub fn receive(&mut self, update: Scanned, source: u64) -> Result<Outcome, Refused> {
+        match self.ledger.judge(&update)? {
+            Verdict::Nothing => Ok(Outcome::Nothing),
+            Verdict::Gap { missing } => self.hold(
+                update,
+                source,
+                missing.into_iter().map(|(c, _)| c).collect(),
+            ),
+            Verdict::Fresh => self.take_in(update),
+            Verdict::Overlap => match scan(self.ledger.fresh_part(&update), usize::MAX) {
+                Ok(part) => self.take_in(part),
+                Err(error) => Err(Refused::Undecodable {
+                    why: error.to_string(),
+                }),
+            },
+        }
+    }
+
+    /// Whether `update` holds nothing that is not here already.
+    pub fn brings_nothing(&mut self, update: &Scanned) -> bool {
+        if matches!(
+            self.ledger.judge(update),
+            Ok(Verdict::Overlap | Verdict::Fresh)
+        ) && self.ledger.only_deletes_are_new(update)
+        {
+            self.learn_deletions();
+        }
+        matches!(self.ledger.judge(update), Ok(Verdict::Nothing))
+    }
+
+    /// Tells the ledger of the deletions that yrs made by itself, as the losers of concurrent writes.
+    fn learn_deletions(&mut self) {
+        let all = self.encode_diff(&self.ledger.state_vector()).ok();
+        if let Some(Ok(deletions)) = all.map(|bytes| scan(bytes, usize::MAX)) {
+            self.ledger.admit(&deletions);
+        }
+    }
+
+    fn take_in(&mut self, update: Scanned) -> Result<Outcome, Refused> {
+        let only_deletes = self.ledger.only_deletes_are_new(&update);
+        let changed = self.apply(update.bytes())?;
+        self.ledger.admit(&update);
+        let released = self.release_held()?;
+        // Deletions that yrs had made by itself, as the loser of two writes, are no news to anyone.
+        Ok(if only_deletes && !changed {
+            Outcome::Nothing
+        } else {
+            Outcome::Applied {
+                brought: update,
+                released,
+            }
+        })
+    }
+
+    fn apply(&self, bytes: &[u8]) -> Result<bool, Refused> {
+        let broken = |why: String| Refused::Broken { why };
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let update = Update::decode_v1(bytes)
+                .map_err(|e| Refused::Undecodable { why: e.to_string() })?;
+            let mut txn = self.doc.transact_mut();
+            txn.apply_update(update)
+                .map_err(|e| broken(e.to_string()))?;
+            Ok(txn.has_changes())
+        }));
+        attempt.unwrap_or_else(|panic| Err(broken(panic_text(&*panic))))
+    }
+
+    fn hold(
+        &mut self,
+        update: Scanned,
+        source: u64,
+        missing: Vec<ClientId>,
+    ) -> Result<Outcome, Refused> {
+        if self.held.iter().any(|h| h.update.bytes() == update.bytes()) {
+            return Ok(Outcome::Nothing);
+        }
+        let bytes = update.bytes().len();
+        let of_source: usize = self
+            .held
+            .iter()
+            .filter(|h| h.source == source)
+            .map(|h| h.update.bytes().len())
+            .sum();
+        for (held_bytes, limit_bytes) in [
+            (self.held_bytes, self.limits.map_bytes_max),
+            (of_source, self.limits.source_bytes_max),
+        ] {
+            if held_bytes.saturating_add(bytes) > limit_bytes {
+                return Err(Refused::HeldFull {
+                    held_bytes,
+                    limit_bytes,
+                });
+            }
+        }
+        self.held_bytes += bytes;
+        self.held.push(HeldUpdate { source, update });
+        Ok(Outcome::Held { missing })
+    }
+
+    /// Applies held updates whose base is complete now, until none is left that could be.
+    fn release_held(&mut self) -> Result<Vec<Scanned>, Refused> {
+        let mut went_in = Vec::new();
+        let mut index = 0;
+        while index < self.held.len() {
+            let update = &self.held[index].update;
+            let part = match self.ledger.judge(update) {
+                Ok(Verdict::Gap { .. }) => {
+                    index += 1;
+                    continue;
+                }
+                Ok(Verdict::Fresh) => Some(update.bytes().clone()),
+                Ok(Verdict::Overlap) => Some(self.ledger.fresh_part(update)),
+                // What breaks a rule once its base is known is dropped here and stays in the log.
+                Ok(Verdict::Nothing) | Err(_) => None,
+            };
+            let released = self.held.remove(index);
+            self.held_bytes -= released.update.bytes().len();
+            if let Some(Ok(part)) = part.map(|bytes| scan(bytes, usize::MAX)) {
+                self.apply(part.bytes())?;
+                self.ledger.admit(&part);
+                went_in.push(part);
+                index = 0;
+            }
+        }
+        Ok(went_in)
+    }
+
+    /// The whole document as one update, without what is held.
+    ///
+    /// # Errors
+    /// [`Refused::Broken`] where yrs cannot encode its own document.
+    pub fn encode_state(&self) -> Result<Bytes, Refused> {
+        self.encode_diff(&StateVector::default())
+    }
+
+    /// What somebody with the state vector `have` lacks, with all deletions. An empty vector asks for all.
+    ///
+    /// # Errors
+    /// As [`Replica::encode_state`].
+    pub fn encode_diff(&self, have: &StateVector) -> Result<Bytes, Refused> {
+        let clock = |c: u64| u32::try_from(c).unwrap_or(u32::MAX);
+        let vector: yrs::StateVector = have
+            .iter()
+            .map(|(client, c)| (yrs::block::ClientID::new(client.0), clock(c)))
+            .collect();
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            self.doc.transact().encode_diff_v1(&vector)
+        }));
+        attempt.map(Bytes::from).map_err(|panic| Refused::Broken {
+            why: panic_text(&*panic),
+        })
+    }
+}
+
+/// Encoded state of a map for those who join, made once and shared: a state and the updates since.
+#[derive(Default)]
+pub struct StateCache {
+    base: Option<Scanned>,
+    tail: Vec<Scanned>,
+    tail_bytes: usize,
+    joined: Option<Bytes>,
+}
+
+impl StateCache {
+    /// A cache that begins with `state`.
+    ///
+    /// # Errors
+    /// Where `state` is no update.
+    pub fn new(state: Scanned) -> Self {
+        Self {
+            base: Some(state),
+            ..Self::default()
+        }
+    }
+
+    /// Notes what the document newly took in.
+    pub fn push(&mut self, brought: &Scanned) {
+        let Some(base) = &self.base else { return };
+        self.joined = None;
+        self.tail_bytes += brought.bytes().len();
+        if self.tail_bytes > base.bytes().len().max(TAIL_BYTES_MIN) {
+            self.clear();
+        } else {
+            self.tail.push(brought.clone());
+        }
+    }
+
+    /// Gives the memory back; the next one who joins pays for encoding.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes kept.
+    pub fn bytes(&self) -> usize {
+        let part = |b: Option<&Bytes>| b.map_or(0, Bytes::len);
+        part(self.base.as_ref().map(Scanned::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
+    }
+
+    /// The whole state of `replica` as one update.
+    ///
+    /// # Errors
+    /// As [`Replica::encode_state`].
+    pub fn state(&mut self, replica: &Replica) -> Result<Bytes, Refused> {
+        if let Some(state) = self.ready() {
+            return Ok(state);
+        }
+        let state = replica.encode_state()?;
+        self.clear();
+        self.base = scan(state.clone(), usize::MAX).ok();
+        Ok(state)
+    }
+
+    /// The state if it can be told without the document.
+    fn ready(&mut self) -> Option<Bytes> {
+        let base = self.base.as_ref()?;
+        if self.tail.is_empty() {
+            return Some(base.bytes().clone());
+        }
+        if self.joined.is_none() {
+            let parts: Vec<&Scanned> = std::iter::once(base).chain(&self.tail).collect();
+            self.joined = concat(&parts).ok();
+        }
+        self.joined.clone()
+    }
+}
+
+/// Below this many bytes of updates a cached state is joined with them rather than encoded anew.
+const TAIL_BYTES_MIN: usize = 64 << 10;
+
+/// What [`scan`] found wrong, as a refusal.
+impl From<ScanError> for Refused {
+    fn from(error: ScanError) -> Self {
+        Self::Undecodable {
+            why: error.to_string(),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic".to_owned())
+}

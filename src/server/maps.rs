@@ -1,0 +1,187 @@
+//! `/api/v1/maps`: list, create, describe, delete, restore, compact, verify.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mapweave_proto::{DocId, MapName};
+use mapweave_storage::{Kind, MapEntry, NewRecord, Origin, Protocol};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use warp::Reply;
+use warp::http::{StatusCode, header};
+
+use super::accept::PeerAddress;
+use super::problem::Problem;
+use super::state::{App, map_name, origin};
+use crate::room::{IfUnknown, Summary};
+use crate::time::rfc3339_ms;
+
+/// A map in the list.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    name: String,
+    title: Option<String>,
+    features: u64,
+    updates: u64,
+    bytes: u64,
+    last_edit: Option<String>,
+}
+
+impl Listed {
+    /// What `summary` and the log tell of a map.
+    pub fn new(entry: &MapEntry, summary: Summary) -> Self {
+        let last = (entry.head.count > 0).then(|| rfc3339_ms(entry.head.last_time_ms));
+        Self {
+            name: entry.name.as_str().to_owned(),
+            title: Some(summary.title).filter(|title| !title.is_empty()),
+            features: summary.features,
+            updates: entry.head.count,
+            bytes: entry.head.payload_bytes,
+            last_edit: last,
+        }
+    }
+}
+
+/// What a client sends to create a map.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMap {
+    name: String,
+}
+
+/// GET `/api/v1/maps`.
+pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
+    let mut listed = Vec::new();
+    for entry in app
+        .rooms
+        .store()
+        .maps()
+        .into_iter()
+        .filter(|entry| !entry.deleted)
+    {
+        let summary = app.summary(&entry).await?;
+        listed.push(Listed::new(&entry, summary));
+    }
+    Ok(warp::reply::json(&listed))
+}
+
+/// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
+pub async fn create(
+    app: Arc<App>,
+    new: NewMap,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
+    let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
+    app.check_writable()?;
+    let existing = app.rooms.store().map(&name);
+    if existing.as_ref().is_some_and(|entry| !entry.deleted) {
+        let detail = format!("there is a map {name:?} already");
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "name-taken",
+            "The name is taken",
+            detail,
+        ));
+    }
+    let by = origin(address, Protocol::Rest);
+    if existing.is_some() {
+        append_one(
+            &app,
+            DocId::fresh(),
+            Kind::Created { name: name.clone() },
+            by,
+        )
+        .await?;
+    } else {
+        app.rooms.enter(&name, IfUnknown::Open)?.create(by).await?;
+    }
+    let location = format!("/api/v1/maps/{}", name.to_path_segment());
+    let body = warp::reply::json(&json!({ "name": name.as_str() }));
+    Ok(warp::reply::with_header(
+        warp::reply::with_status(body, StatusCode::CREATED),
+        header::LOCATION,
+        location,
+    ))
+}
+
+/// GET `/api/v1/maps/{map}`.
+pub async fn describe(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
+    let entry = existing(&app, &segment)?;
+    let summary = app.summary(&entry).await?;
+    Ok(warp::reply::json(&Listed::new(&entry, summary)))
+}
+
+/// DELETE `/api/v1/maps/{map}`: the map is closed to all until it is restored; its log is kept.
+pub async fn delete(
+    app: Arc<App>,
+    segment: String,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
+    app.check_writable()?;
+    let entry = existing(&app, &segment)?;
+    append_one(
+        &app,
+        entry.id,
+        Kind::Deleted,
+        origin(address, Protocol::Rest),
+    )
+    .await?;
+    app.rooms.dismiss(&entry.name);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// POST `/api/v1/maps/{map}/undelete`.
+pub async fn undelete(
+    app: Arc<App>,
+    segment: String,
+    address: PeerAddress,
+) -> Result<impl Reply, Problem> {
+    app.check_writable()?;
+    let name = map_name(&segment)?;
+    let entry = app.rooms.store().map(&name).ok_or_else(|| unknown(&name))?;
+    if entry.deleted {
+        append_one(
+            &app,
+            entry.id,
+            Kind::Restored,
+            origin(address, Protocol::Rest),
+        )
+        .await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// POST `/api/v1/maps/{map}/compact`: stores a snapshot; answers what it contains up to.
+pub async fn compact(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
+    app.check_writable()?;
+    let seq = app.enter(&segment, IfUnknown::Refuse)?.snapshot().await?;
+    Ok(warp::reply::json(&json!({ "seq": seq.0 })))
+}
+
+fn existing(app: &Arc<App>, segment: &str) -> Result<MapEntry, Problem> {
+    let name = map_name(segment)?;
+    match app.rooms.store().map(&name) {
+        Some(entry) if entry.deleted => Err(crate::room::EnterError::Deleted { name }.into()),
+        Some(entry) => Ok(entry),
+        None => Err(unknown(&name)),
+    }
+}
+
+fn unknown(name: &MapName) -> Problem {
+    crate::room::EnterError::Unknown { name: name.clone() }.into()
+}
+
+async fn append_one(
+    app: &Arc<App>,
+    doc: DocId,
+    kind: Kind,
+    by: Arc<Origin>,
+) -> Result<(), Problem> {
+    let record = NewRecord {
+        kind,
+        origin: by,
+        payload: Bytes::new(),
+    };
+    app.rooms.store().append(doc, vec![record]).await?;
+    Ok(())
+}

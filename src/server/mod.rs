@@ -1,0 +1,159 @@
+//! The only place that knows warp and hyper: the accept loop, routes, sockets, start and graceful stop.
+//!
+//! Start at [`run`].
+
+mod accept;
+mod document;
+mod maps;
+mod origin;
+mod page;
+mod problem;
+mod routes;
+mod socket;
+mod state;
+mod status;
+mod verify;
+mod ws;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mapweave_storage::{Health, UpdateLog};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use accept::listen;
+pub use origin::{HostError, HostPolicy};
+pub use state::RenderMetrics;
+pub use ws::frame;
+
+use crate::config::Config;
+use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
+
+/// Why the server ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The disk failed in a way that only a restart can recover from.
+    #[error(
+        "the store failed, and what it last wrote is not certain: {why}. Start again to recover; nothing acknowledged is lost"
+    )]
+    StorePoisoned {
+        /// What the machine said.
+        why: String,
+    },
+    /// The listener has no address.
+    #[error("the listening socket cannot be used: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// Serves `listener` over `store` until `shutdown` completes, then stops: no new connections, close codes to
+/// all sessions, maps drained and stored, within the configured deadline.
+///
+/// # Errors
+/// [`ServeError`]; the caller exits for its supervisor to start anew.
+pub async fn run(
+    listener: TcpListener,
+    config: Arc<Config>,
+    store: Arc<dyn UpdateLog>,
+    render_metrics: RenderMetrics,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let (tasks, room_tasks) = (TaskTracker::new(), TaskTracker::new());
+    let stop = CancellationToken::new();
+    let live_bytes_max = config.limits.live_maps_bytes_max;
+    let rooms = Rooms::new(
+        store.clone(),
+        room_options(&config),
+        live_bytes_max,
+        room_tasks.clone(),
+    );
+    let app = state::App::new(
+        rooms.clone(),
+        config.clone(),
+        render_metrics,
+        tasks.clone(),
+        stop.clone(),
+    );
+    let options = accept::AcceptOptions {
+        connections_max: config.limits.connections_max,
+        header_timeout: Duration::from_secs(config.limits.header_timeout_s),
+        hosts: Arc::new(HostPolicy::new(
+            listener.local_addr()?.ip(),
+            &config.server.allowed_hosts,
+            &config.server.allowed_origins,
+        )),
+    };
+    let accepting = accept::serve(
+        listener,
+        routes::routes(&app),
+        options,
+        stop.clone(),
+        tasks.clone(),
+    );
+    let accepting = tokio::spawn(accepting);
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        why = watch_store(&store, &rooms) => Err(ServeError::StorePoisoned { why }),
+    };
+    stop.cancel();
+    // The loop only ends by the token; its own panic would have ended the process's use already.
+    let _ = accepting.await;
+    rooms.stop();
+    for tracker in [&room_tasks, &tasks] {
+        tracker.close();
+    }
+    let deadline = Duration::from_secs(config.server.shutdown_deadline_s);
+    let all = async {
+        room_tasks.wait().await;
+        tasks.wait().await;
+    };
+    if tokio::time::timeout(deadline, all).await.is_err() {
+        tracing::warn!(
+            sockets = app.sockets(),
+            maps = rooms.live(),
+            "the deadline for stopping has passed"
+        );
+    }
+    ended
+}
+
+/// Ends all live maps whenever the store stops taking writes; completes, with the reason, when it is beyond help.
+async fn watch_store(store: &Arc<dyn UpdateLog>, rooms: &Arc<Rooms>) -> String {
+    let mut watch = store.watch_health();
+    while let Some(health) = watch.next().await {
+        match health {
+            Health::Ok => tracing::info!("the store takes writes"),
+            Health::ReadOnly(why) => {
+                tracing::error!(
+                    why,
+                    "the store takes no writes; it goes on by itself when it can"
+                );
+                rooms.discard_all(&why);
+            }
+            Health::Poisoned(why) => {
+                rooms.discard_all(&why);
+                return why;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+fn room_options(config: &Config) -> RoomOptions {
+    RoomOptions {
+        idle_unload: Duration::from_secs(config.room.idle_unload_s),
+        snapshot_records: config.room.snapshot_records,
+        snapshot_bytes: config.room.snapshot_bytes,
+        held: HeldLimits {
+            map_bytes_max: config.limits.held_bytes_per_map_max,
+            source_bytes_max: config.limits.held_bytes_per_session_max,
+        },
+        core: CoreOptions {
+            presence_expiry_ms: config.room.presence_expiry_s * 1_000,
+        },
+    }
+}

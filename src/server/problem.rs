@@ -1,0 +1,158 @@
+//! Errors as HTTP answers: RFC 9457 `application/problem+json`.
+
+use serde::Serialize;
+use warp::Reply;
+use warp::http::{HeaderValue, Response, StatusCode, header};
+use warp::hyper::body::Bytes;
+
+use crate::room::{EnterError, RequestError};
+
+/// An error for a client: what is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
+    detail: String,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// A problem with a short name that programs can tell apart (`unknown-map`) and a text for people.
+    pub fn new(
+        status: StatusCode,
+        name: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let kind = format!("urn:mapweave:problem:{name}");
+        Self {
+            kind,
+            title,
+            status,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
+    }
+
+    /// A map name that is none.
+    pub fn bad_name(error: &mapweave_proto::NameError) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-map-name",
+            "This is no map name",
+            error.to_string(),
+        )
+    }
+
+    /// Something in the request that is wrong.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "The request cannot be understood",
+            detail,
+        )
+    }
+
+    /// A body of a type that this address does not take.
+    pub fn media_type(expected: &'static str) -> Self {
+        let detail = format!("send the body as `Content-Type: {expected}`");
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "The body has the wrong media type",
+            detail,
+        )
+    }
+
+    /// More bytes than the limit.
+    pub fn too_large(limit_bytes: usize) -> Self {
+        let detail = format!(
+            "the limit is {limit_bytes} bytes (limits.update_bytes_max); nothing was changed: send less at once, or have an operator import the data"
+        );
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            detail,
+        )
+    }
+
+    /// No such address.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            "see /api/v1/maps for the maps of this server",
+        )
+    }
+
+    /// The server cannot do it now, and may later.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The server cannot do this now",
+            detail,
+        );
+        problem.retry_after_s = Some(5);
+        problem
+    }
+}
+
+impl Reply for Problem {
+    fn into_response(self) -> warp::reply::Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(body).into());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        metrics::counter!("mapweave_http_problems_total", "status" => self.status.as_str().to_owned()).increment(1);
+        response
+    }
+}
+
+impl From<EnterError> for Problem {
+    fn from(error: EnterError) -> Self {
+        let (status, name, title) = match error {
+            EnterError::Deleted { .. } => (StatusCode::GONE, "deleted-map", "This map was deleted"),
+            EnterError::Unknown { .. } => {
+                (StatusCode::NOT_FOUND, "unknown-map", "There is no such map")
+            }
+            EnterError::Stopping => return Self::unavailable(error.to_string()),
+        };
+        Self::new(status, name, title, error.to_string())
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Unavailable { .. } => Self::unavailable(error.to_string()),
+            RequestError::Refused(_) => {
+                let title = "The update was refused; nothing was changed";
+                Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "refused-update",
+                    title,
+                    error.to_string(),
+                )
+            }
+        }
+    }
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}

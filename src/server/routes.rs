@@ -1,0 +1,240 @@
+//! All addresses of the server, in one table.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use warp::filters::BoxedFilter;
+use warp::hyper::upgrade::OnUpgrade;
+use warp::path::Tail;
+use warp::{Filter, Rejection, Reply};
+
+use super::accept::PeerAddress;
+use super::document::{self, StateQuery};
+use super::problem::Problem;
+use super::state::App;
+use super::{maps, page, socket, status};
+
+type Answer = Result<warp::reply::Response, Infallible>;
+
+/// Most bytes of a JSON body.
+const JSON_BYTES_MAX: u64 = 64 << 10;
+
+/// The server's routes. Every request gets an answer; errors are `application/problem+json`.
+pub fn routes(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
+    sockets(app)
+        .or(api(app))
+        .unify()
+        .or(plain(app))
+        .unify()
+        .recover(unanswered)
+}
+
+fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
+    warp::path("ws")
+        .and(warp::path::tail())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(address())
+        .and(with(app))
+        .map(
+            |tail: Tail, method, headers, on_upgrade, address, app: Arc<App>| {
+                reply(socket::upgrade(
+                    &app,
+                    tail.as_str(),
+                    &method,
+                    &headers,
+                    on_upgrade,
+                    address,
+                ))
+            },
+        )
+        .boxed()
+}
+
+fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
+    let v1 = || warp::path("api").and(warp::path("v1"));
+    let maps = || v1().and(warp::path("maps"));
+    let map = || maps().and(warp::path::param::<String>());
+    let end = warp::path::end;
+    let list = maps()
+        .and(end())
+        .and(warp::get())
+        .and(with(app))
+        .then(|app| answer(maps::list(app)));
+    let create = maps()
+        .and(end())
+        .and(warp::post())
+        .and(with(app))
+        .and(warp::body::content_length_limit(JSON_BYTES_MAX))
+        .and(warp::body::json())
+        .and(address())
+        .then(|app, new, address| answer(maps::create(app, new, address)));
+    let describe = map()
+        .and(end())
+        .and(warp::get())
+        .and(with(app))
+        .then(|map, app| answer(maps::describe(app, map)));
+    let delete = map()
+        .and(end())
+        .and(warp::delete())
+        .and(with(app))
+        .and(address())
+        .then(|map, app, address| answer(maps::delete(app, map, address)));
+    let undelete = map()
+        .and(warp::path("undelete"))
+        .and(end())
+        .and(warp::post())
+        .and(with(app))
+        .and(address())
+        .then(|map, app, address| answer(maps::undelete(app, map, address)));
+    let compact = map()
+        .and(warp::path("compact"))
+        .and(end())
+        .and(warp::post())
+        .and(with(app))
+        .then(|map, app| answer(maps::compact(app, map)));
+    let verify = v1()
+        .and(warp::path("verify"))
+        .and(end())
+        .and(warp::get())
+        .and(warp::query())
+        .and(with(app))
+        .then(|query, app| answer(super::verify::verify(app, query)));
+    let read = map()
+        .and(warp::path("state"))
+        .and(end())
+        .and(warp::get())
+        .and(warp::query::<StateQuery>())
+        .and(warp::header::optional("if-none-match"))
+        .and(with(app))
+        .then(|map, query, tag, app| answer(document::read(app, map, query, tag)));
+    let write = map()
+        .and(warp::path("state"))
+        .and(end())
+        .and(warp::post())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
+        .and(address())
+        .and(with(app))
+        .then(|map, media_type, body, address, app| {
+            answer(document::write(app, map, media_type, body, address))
+        });
+    let of_all = list
+        .boxed()
+        .or(create.boxed())
+        .unify()
+        .boxed()
+        .or(verify.boxed())
+        .unify()
+        .boxed();
+    let of_one = describe.boxed().or(delete.boxed()).unify().boxed();
+    let of_one = of_one
+        .or(undelete.boxed())
+        .unify()
+        .boxed()
+        .or(compact.boxed())
+        .unify()
+        .boxed();
+    let state = read.boxed().or(write.boxed()).unify().boxed();
+    of_all
+        .or(of_one)
+        .unify()
+        .boxed()
+        .or(state)
+        .unify()
+        .map(settled)
+        .boxed()
+}
+
+fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
+    let end = warp::path::end;
+    let tag = || warp::header::optional::<String>("if-none-match");
+    let healthz = warp::path("healthz")
+        .and(end())
+        .map(|| status::healthz().into_response());
+    let readyz = warp::path("readyz")
+        .and(end())
+        .and(with(app))
+        .map(|app| status::readyz(&app).into_response());
+    let metrics = warp::path("metrics")
+        .and(end())
+        .and(with(app))
+        .map(|app| reply(status::metrics(&app)));
+    let root = end()
+        .and(tag())
+        .map(|tag: Option<String>| reply(page::index(tag.as_deref())));
+    let map = warp::path("m")
+        .and(warp::path::tail())
+        .and(tag())
+        .map(|_: Tail, tag: Option<String>| reply(page::index(tag.as_deref())));
+    let file = warp::path::tail()
+        .and(tag())
+        .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
+    let pages = root.or(map).unify().or(file).unify();
+    let all = healthz
+        .or(readyz)
+        .unify()
+        .or(metrics)
+        .unify()
+        .or(pages)
+        .unify();
+    warp::get().or(warp::head()).unify().and(all).boxed()
+}
+
+fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
+    let app = app.clone();
+    warp::any().map(move || app.clone())
+}
+
+fn address() -> impl Filter<Extract = (PeerAddress,), Error = Rejection> + Clone {
+    warp::ext::get::<PeerAddress>()
+}
+
+fn reply<R: Reply>(result: Result<R, Problem>) -> warp::reply::Response {
+    result.map_or_else(Reply::into_response, Reply::into_response)
+}
+
+async fn answer<R: Reply>(result: impl Future<Output = Result<R, Problem>>) -> Answer {
+    Ok(reply(result.await))
+}
+
+fn settled(answer: Answer) -> warp::reply::Response {
+    answer.unwrap_or_else(|never| match never {})
+}
+
+/// What no route takes, and what a route's filters turn down.
+async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infallible> {
+    use warp::http::StatusCode;
+    let problem = if rejection.is_not_found() {
+        Problem::not_found()
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        let detail = "this address exists, but does not take this method";
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "The method is not allowed here",
+            detail,
+        )
+    } else if let Some(error) = rejection.find::<warp::filters::body::BodyDeserializeError>() {
+        Problem::bad_request(error.to_string())
+    } else if rejection
+        .find::<warp::reject::UnsupportedMediaType>()
+        .is_some()
+    {
+        Problem::media_type("application/json")
+    } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            "send less than 64 KiB",
+        )
+    } else {
+        Problem::bad_request(format!("{rejection:?}"))
+    };
+    Ok(problem.into_response())
+}

@@ -1,0 +1,178 @@
+//! What all routes share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mapweave_proto::{DocId, MapName, Seq};
+use mapweave_storage::{Health, MapEntry, Origin, Protocol, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::accept::PeerAddress;
+use super::problem::Problem;
+use crate::config::Config;
+use crate::room::{self, IfUnknown, RoomHandle, Rooms, Summary};
+
+/// Renders the metrics of this process as Prometheus text.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The server as its routes see it.
+pub struct App {
+    /// Live maps.
+    pub rooms: Arc<Rooms>,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// What `/metrics` shows.
+    pub render_metrics: RenderMetrics,
+    /// Tasks that a stop waits for.
+    pub tasks: TaskTracker,
+    /// Rings when the server stops.
+    pub stop: CancellationToken,
+    sockets: AtomicUsize,
+    summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
+}
+
+/// A place among the open sockets, given back when dropped.
+pub struct SocketPlace(Arc<App>);
+
+impl App {
+    /// A server that has not begun.
+    pub fn new(
+        rooms: Arc<Rooms>,
+        config: Arc<Config>,
+        render_metrics: RenderMetrics,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let (sockets, summaries) = (AtomicUsize::new(0), Mutex::default());
+        Arc::new(Self {
+            rooms,
+            config,
+            render_metrics,
+            tasks,
+            stop,
+            sockets,
+            summaries,
+        })
+    }
+
+    /// Whether the store takes writes.
+    ///
+    /// # Errors
+    /// A problem that says why it does not.
+    pub fn check_writable(&self) -> Result<(), Problem> {
+        match self.rooms.store().health() {
+            Health::Ok => Ok(()),
+            Health::ReadOnly(why) | Health::Poisoned(why) => Err(Problem::unavailable(format!(
+                "nothing can be stored now, what you have is still yours: {why}"
+            ))),
+        }
+    }
+
+    /// A way into a map that exists.
+    ///
+    /// # Errors
+    /// Where the name is none, the map is unknown or deleted.
+    pub fn enter(
+        self: &Arc<Self>,
+        segment: &str,
+        if_unknown: IfUnknown,
+    ) -> Result<RoomHandle, Problem> {
+        Ok(self.rooms.enter(&map_name(segment)?, if_unknown)?)
+    }
+
+    /// A place for a socket, if one is left.
+    pub fn take_socket_place(self: &Arc<Self>) -> Option<SocketPlace> {
+        let max = self.config.limits.sessions_max;
+        let taken = self
+            .sockets
+            .fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
+        taken.is_ok().then(|| SocketPlace(self.clone()))
+    }
+
+    /// Sockets that are open.
+    pub fn sockets(&self) -> usize {
+        self.sockets.load(Relaxed)
+    }
+
+    /// What a list of maps tells of `entry`, without loading it where that can be avoided.
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub async fn summary(self: &Arc<Self>, entry: &MapEntry) -> Result<Summary, Problem> {
+        let known = self.lock_summaries().get(&entry.id).cloned();
+        if let Some((_, summary)) = known.filter(|(seq, _)| *seq == entry.head.last) {
+            return Ok(summary);
+        }
+        let summary = match self.stored_summary(entry).await? {
+            Some(summary) => summary,
+            None => {
+                self.rooms
+                    .enter(&entry.name, IfUnknown::Refuse)?
+                    .summary()
+                    .await?
+            }
+        };
+        self.lock_summaries()
+            .insert(entry.id, (entry.head.last, summary.clone()));
+        Ok(summary)
+    }
+
+    async fn stored_summary(&self, entry: &MapEntry) -> Result<Option<Summary>, Problem> {
+        if self.rooms.is_live(&entry.name) || entry.head.newest_snapshot != Some(entry.head.last) {
+            return Ok(None);
+        }
+        let fetched = room::fetch(self.rooms.store().as_ref(), entry.id).await;
+        Ok(fetched
+            .map_err(|e| Problem::unavailable(e.to_string()))?
+            .stored
+            .map(|stored| stored.summary))
+    }
+
+    /// Held for one look-up only, never over an await.
+    fn lock_summaries(&self) -> std::sync::MutexGuard<'_, HashMap<DocId, (Seq, Summary)>> {
+        self.summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.0.sockets.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The map named in a path segment.
+///
+/// # Errors
+/// Where it is no map name.
+pub fn map_name(segment: &str) -> Result<MapName, Problem> {
+    MapName::from_path(segment).map_err(|error| Problem::bad_name(&error))
+}
+
+/// Who makes a change over `protocol`, as the log keeps it.
+pub fn origin(address: PeerAddress, protocol: Protocol) -> Arc<Origin> {
+    let session = address.0.to_string();
+    Arc::new(Origin {
+        user: String::new(),
+        session,
+        client: None,
+        protocol,
+        made_at_ms: None,
+        relayed: None,
+    })
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NameTaken { .. } | StoreError::MapExists { .. } => {
+                let status = warp::http::StatusCode::CONFLICT;
+                Self::new(status, "name-taken", "The name is taken", error.to_string())
+            }
+            other => Self::unavailable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One WebSocket connection: bytes in, [`Session`] events, effects out.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mapweave_proto::{Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits};
+use mapweave_storage::Origin;
+use tokio::net::TcpStream;
+
+use super::frame::{self, FrameReader, Incoming};
+use super::outbox::Outbox;
+use crate::room::{RoomGone, RoomHandle, Rooms};
+
+/// Bytes read from a socket at once, into a buffer that all connections of a thread share.
+const READ_BYTES: usize = 64 << 10;
+
+/// How long a connection that is closing may take for its last bytes and the peer's answer.
+const CLOSING: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// A socket that was upgraded, and what it may do.
+pub struct Connection {
+    /// The socket.
+    pub stream: Arc<TcpStream>,
+    /// Bytes that came right behind the handshake.
+    pub early: Bytes,
+    /// The largest message it may send, in bytes.
+    pub frame_bytes_max: usize,
+    /// The bounds of its session.
+    pub limits: SessionLimits,
+    /// What waits for it at most, in bytes.
+    pub queue_bytes_max: usize,
+}
+
+/// Whom it speaks to, and as whom.
+pub struct Peering {
+    /// Its map.
+    pub room: RoomHandle,
+    /// All maps, for the clock.
+    pub rooms: Arc<Rooms>,
+    /// Its number.
+    pub id: SessionId,
+    /// Who it is, for the log.
+    pub origin: Arc<Origin>,
+    /// What it may do.
+    pub access: Access,
+}
+
+/// How a connection came to its end.
+enum Ending {
+    /// The peer closed, with its code.
+    Closed(Option<u16>),
+    /// The socket broke, or the peer left without a word.
+    Lost,
+    /// We close.
+    Close(u16, String),
+}
+
+struct Running {
+    peering: Peering,
+    session: Session,
+    reader: FrameReader,
+    outbox: Arc<Outbox>,
+    stream: Arc<TcpStream>,
+    effects: Vec<Effect>,
+    paused_until_ms: Option<u64>,
+}
+
+impl Connection {
+    /// Serves the connection until it ends.
+    ///
+    /// # Cancel safety
+    /// A cancelled connection is gone from its room only when the room notices; let it end by itself.
+    pub async fn serve(self, peering: Peering) {
+        let outbox = Arc::new(Outbox::new(self.stream.clone(), self.queue_bytes_max));
+        let mut running = Running {
+            session: Session::new(self.limits, peering.access),
+            reader: FrameReader::new(self.frame_bytes_max, &self.early),
+            outbox: outbox.clone(),
+            stream: self.stream,
+            effects: Vec::new(),
+            paused_until_ms: None,
+            peering,
+        };
+        let Peering {
+            room,
+            id,
+            origin,
+            access,
+            ..
+        } = &running.peering;
+        let joined = room.join(*id, outbox, origin.clone(), *access).await;
+        let ending = match joined {
+            Ok(()) => running.run().await,
+            Err(RoomGone) => Ending::close(&CloseReason::Unavailable("the map is being reloaded")),
+        };
+        // A room that is gone needs no goodbye.
+        let _ = running.peering.room.leave(running.peering.id).await;
+        running.end(ending).await;
+    }
+}
+
+impl Running {
+    async fn run(&mut self) -> Ending {
+        let attached = self.handle(Event::Attached).await;
+        let mut ending = match attached {
+            Ok(()) => self.take_messages().await.err(),
+            Err(ending) => Some(ending),
+        };
+        while ending.is_none() {
+            ending = self.step().await.err();
+        }
+        ending.unwrap_or(Ending::Lost)
+    }
+
+    async fn step(&mut self) -> Result<(), Ending> {
+        let now_ms = self.peering.rooms.now_ms();
+        if self.paused_until_ms.is_some_and(|until| until <= now_ms) {
+            self.paused_until_ms = None;
+            return self.take_messages().await;
+        }
+        let paused = self.paused_until_ms;
+        let tick_ms = paused.or(self.session.next_tick_ms()).unwrap_or(u64::MAX);
+        tokio::select! {
+            () = self.outbox.rung() => self.hear_room().await,
+            writable = self.stream.writable(), if self.outbox.has_backlog() => {
+                writable.and_then(|()| self.outbox.flush()).map_err(|_| Ending::Lost)?;
+                self.hear_room().await
+            }
+            readable = self.stream.readable(), if paused.is_none() => {
+                readable.map_err(|_| Ending::Lost)?;
+                self.read().await
+            }
+            () = tokio::time::sleep(Duration::from_millis(tick_ms.saturating_sub(now_ms))) => {
+                self.handle(Event::Tick).await
+            }
+        }
+    }
+
+    async fn hear_room(&mut self) -> Result<(), Ending> {
+        let news = self.outbox.news();
+        if news.sent {
+            self.handle(Event::Sent).await?;
+        }
+        for (number, reason) in news.refused {
+            self.handle(Event::Refused { number, reason }).await?;
+        }
+        if let Some(upto) = news.settled {
+            self.handle(Event::Settled { upto }).await?;
+        }
+        if let Some(reason) = news.close {
+            self.handle(Event::Stop(reason)).await?;
+        }
+        if news.wants_difference {
+            let Peering { room, id, .. } = &self.peering;
+            room.wants_difference(*id).await.map_err(Ending::from)?;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(), Ending> {
+        let read = READ_BUFFER.with_borrow_mut(|buffer| {
+            let count = self.stream.try_read(buffer)?;
+            self.reader.feed(buffer.get(..count).unwrap_or_default());
+            Ok::<usize, io::Error>(count)
+        });
+        match read {
+            Ok(0) => Err(Ending::Lost),
+            Ok(_) => self.take_messages().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Ending::Lost),
+        }
+    }
+
+    /// Takes what is whole of what has arrived, unless the session wants a pause.
+    async fn take_messages(&mut self) -> Result<(), Ending> {
+        while self.paused_until_ms.is_none() {
+            let incoming = match self.reader.next_message() {
+                Ok(Some(incoming)) => incoming,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Ending::Close(error.code(), error.to_string())),
+            };
+            match incoming {
+                Incoming::Binary(message) => {
+                    metrics::counter!("mapweave_messages_received_total").increment(1);
+                    self.handle(Event::Frame(message)).await?;
+                }
+                Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
+                Incoming::Pong => {}
+                Incoming::Text => {
+                    return Err(Ending::Close(
+                        1003,
+                        "text messages are not understood".to_owned(),
+                    ));
+                }
+                Incoming::Close(code) => return Err(Ending::Closed(code)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Ending> {
+        let now_ms = self.peering.rooms.now_ms();
+        self.session.handle(now_ms, event, &mut self.effects);
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Room(said) => {
+                    let Peering { room, id, .. } = &self.peering;
+                    room.heard(*id, said).await.map_err(Ending::from)?;
+                }
+                Effect::Send(message) => self.outbox.put(frame::binary(&message)),
+                Effect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
+                Effect::Close(reason) => return Err(Ending::close(&reason)),
+            }
+        }
+        self.effects = effects;
+        Ok(())
+    }
+
+    /// Sends the last frame and waits, for a limited time, until the peer has it.
+    async fn end(self, ending: Ending) {
+        let last = match ending {
+            Ending::Lost => return,
+            Ending::Closed(code) => frame::close_echo(code),
+            Ending::Close(code, reason) => {
+                metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string())
+                    .increment(1);
+                tracing::info!(session = %self.peering.id, code, reason, "closed a connection");
+                frame::close_frame(code, &reason)
+            }
+        };
+        self.outbox.put(last);
+        // Whoever does not take the last frame in time does without.
+        let _ = tokio::time::timeout(CLOSING, self.drain()).await;
+    }
+
+    async fn drain(mut self) -> io::Result<()> {
+        while self.outbox.has_backlog() {
+            self.stream.writable().await?;
+            self.outbox.flush()?;
+        }
+        shut_down_writing(&self.stream)?;
+        // Closing with bytes unread would reset the connection and take the close frame from the peer.
+        loop {
+            self.stream.readable().await?;
+            let read = READ_BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer));
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(_) => self.reader = FrameReader::new(0, &[]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Ends our direction of the stream; what was written before still arrives.
+fn shut_down_writing(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
+}
+
+impl Ending {
+    fn close(reason: &CloseReason) -> Self {
+        Self::Close(reason.code(), reason.text())
+    }
+}
+
+impl From<RoomGone> for Ending {
+    fn from(_: RoomGone) -> Self {
+        Self::close(&CloseReason::Unavailable("the map is being reloaded"))
+    }
+}
