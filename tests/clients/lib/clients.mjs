@@ -86,6 +86,13 @@ function deletions(doc) {
 function json(doc) {
   const roots = ['feat', 'prop', 'list', 'text'];
   return Object.fromEntries(
-    roots.map((root) => [root, root === 'list' ? doc.getArray(root).toJSON() : root === 'text' ? doc.getText(root).toString() : doc.getMap(root).toJSON()]),
+    roots.map((root) => [
+      root,
+      root === 'list'
+        ? doc.getArray(root).toJSON()
+        : root === 'text'
+          ? doc.getText(root).toString()
+          : doc.getMap(root).toJSON(),
+    ]),
   );
 }

@@ -50,7 +50,7 @@ export class Server {
     const address = await until('the server says where it listens', () => {
       if (failure) throw failure;
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log()}`);
-      return lines.map((line) => /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
+      return lines.map((line) => /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
     });
     this.port = Number(address[1]);
   }

@@ -23,7 +23,8 @@ const SHOTS = fileURLToPath(new URL('../../../target/browser/', import.meta.url)
 let browser;
 
 before(async () => {
-  if (!existsSync(CHROMIUM)) throw new Error(`no Chromium at ${CHROMIUM}: install the package chromium or set CHROMIUM`);
+  if (!existsSync(CHROMIUM))
+    throw new Error(`no Chromium at ${CHROMIUM}: install the package chromium or set CHROMIUM`);
   mkdirSync(SHOTS, { recursive: true });
   browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
 });
@@ -134,7 +135,10 @@ test('the page says so at once when the network is gone', async (t) => {
   await addPoint(page, 500, 300);
   await page.context().setOffline(false);
   await saved(page);
-  assert.deepEqual(faults.filter((fault) => !fault.includes('ERR_INTERNET_DISCONNECTED')), []);
+  assert.deepEqual(
+    faults.filter((fault) => !fault.includes('ERR_INTERNET_DISCONNECTED')),
+    [],
+  );
 });
 
 test('the map works by keyboard alone', async (t) => {
@@ -183,10 +187,16 @@ test('on a phone nothing is wider than the screen and buttons are large enough f
   await page.touchscreen.tap(180, 330);
   await page.waitForSelector('.panel:not([hidden])');
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
-  const sizes = await page.locator('button:visible').evaluateAll((buttons) =>
-    buttons.map((button) => ({ name: button.getAttribute('aria-label') ?? button.textContent, box: button.getBoundingClientRect().toJSON() })),
-  );
-  for (const { name, box } of sizes) assert.ok(box.width >= 44 && box.height >= 44, `${name}: ${box.width} × ${box.height}`);
+  const sizes = await page
+    .locator('button:visible')
+    .evaluateAll((buttons) =>
+      buttons.map((button) => ({
+        name: button.getAttribute('aria-label') ?? button.textContent,
+        box: button.getBoundingClientRect().toJSON(),
+      })),
+    );
+  for (const { name, box } of sizes)
+    assert.ok(box.width >= 44 && box.height >= 44, `${name}: ${box.width} × ${box.height}`);
   await page.screenshot({ path: `${SHOTS}phone.png` });
   assert.deepEqual(faults, []);
 });

@@ -38,7 +38,8 @@ for (const [version, Provider] of Object.entries(VERSIONS)) {
     await b.goOnline();
     const c = await Client.open(t, Provider, server, 'merge');
     await converged('two clients that were offline and a new one', a.doc, b.doc, c.doc);
-    for (const name of ['before', 'alice', 'bob', 'carol']) assert.ok(c.doc.getMap('feat').has(`${name}7`), `edits of ${name}`);
+    for (const name of ['before', 'alice', 'bob', 'carol'])
+      assert.ok(c.doc.getMap('feat').has(`${name}7`), `edits of ${name}`);
     assert.equal(c.doc.getMap('feat').has('alice3'), false);
 
     await converged('a client and the server', a.doc, docOf(await server.state('merge')));
