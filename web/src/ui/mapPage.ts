@@ -128,6 +128,8 @@ class MapPage {
     if (state.link.kind === 'refused') this.say(this.#status.element.title);
     if (state.link.kind === 'live' && !this.#hasSynced) {
       this.#hasSynced = true;
+      // The view moves by itself only for what was there before the page.
+      if (this.#session.view.ids().length === 0) this.#hasFitted = true;
       if (!this.#session.view.isWritable())
         this.say('This map was made by a newer program; it can be looked at but not edited here.');
       this.showUndo();
@@ -161,7 +163,10 @@ class MapPage {
       this.#select(this.#found.has(this.#selected) ? this.#selected : null, false);
     this.#layout.map.dataset.features = `${this.#found.size}`;
     this.#showCount(left);
-    if (left === 0 && !this.#hasFitted && this.#map.fit(undefined, false)) this.#hasFitted = true;
+    if (left === 0 && this.#hasSynced && !this.#hasFitted) {
+      this.#hasFitted = true;
+      this.#map.fit(undefined, false);
+    }
   }
 
   #showCount(left = 0): void {

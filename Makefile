@@ -1,0 +1,75 @@
+# `make` lists what there is. Everything a target needs it makes or installs itself; what was made before is not made again.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release/mapweave
+DATA ?= ./data
+LISTEN ?= 127.0.0.1:8080
+CHROMIUM ?= /usr/bin/chromium
+CRASH_ROUNDS ?= 200
+FUZZ_ITERATIONS ?= 20000
+
+WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
+NPM := npm --no-update-notifier --loglevel=error
+
+.PHONY: help run test bench crash fuzz-smoke web lint deny release demo-data client-tests chromium need-node need-cargo
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
+	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
+
+test: need-cargo web demo-data client-tests chromium ## Install what the tests need and run every test, cheap ones first
+	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
+
+bench: release ## Run the benchmarks
+	cargo bench --workspace
+
+crash: release ## Kill the server at random moments under load, CRASH_ROUNDS times (200)
+	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release -p mapweave --test e2e -- --include-ignored --nocapture crash
+
+fuzz-smoke: need-cargo ## Attack every law with FUZZ_ITERATIONS inputs (20000)
+	FUZZ_ITERATIONS=$(FUZZ_ITERATIONS) cargo test --release -p mapweave-fuzz
+
+web: web/dist/index.html ## Build the web page
+
+lint: need-cargo web/node_modules/.ready ## Formatting, clippy, documentation, web lint and types
+	@scripts/test.sh lint
+
+deny: need-cargo ## Check licences, sources and known advisories of all dependencies
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny check
+
+release: need-cargo web
+	cargo build --release --locked
+
+demo-data: target/demo/us-counties.geojson
+
+client-tests: tests/clients/node_modules/.ready
+
+# --- what the targets above are made of ---
+
+# The page becomes part of the binary; touching its source file makes cargo look at it again.
+web/dist/index.html: web/node_modules/.ready web/scripts/basemap.mjs web/scripts/antimeridian.mjs $(WEB_SOURCES)
+	cd web && $(NPM) run build
+	@touch $@ src/server/page.rs
+
+target/demo/us-counties.geojson: web/node_modules/.ready web/scripts/demo-data.mjs web/scripts/antimeridian.mjs
+	node web/scripts/demo-data.mjs target/demo
+
+%/node_modules/.ready: %/package.json %/package-lock.json | need-node
+	cd $* && $(NPM) ci
+	@touch $@
+
+chromium:
+	@CHROMIUM="$(CHROMIUM)" scripts/need-chromium.sh
+
+need-node:
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: install Node 20 or newer with npm (on Debian: https://nodejs.org/ or the package nodejs), then run make again." >&2; exit 1; }
+	@node -e 'if (+process.versions.node.split(".")[0] < 20) { console.error("Node " + process.version + " is too old: Node 20 or newer is needed."); process.exit(1) }'
+
+need-cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer (https://rustup.rs/), then run make again." >&2; exit 1; }

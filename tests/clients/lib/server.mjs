@@ -1,0 +1,94 @@
+// The built server as a process: started on a free port with a data folder of its own, killed, started again on the same port.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { until } from './wait.mjs';
+
+const BINARY = process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url));
+
+export class Server {
+  #folder = mkdtempSync(join(tmpdir(), 'mapweave-clients-'));
+  #process = null;
+  #errors = [];
+  port = 0;
+
+  /** A running server; it is stopped and its folder removed when the test `t` ends. */
+  static async start(t) {
+    const server = new Server();
+    t.after(() => server.#remove());
+    await server.restart();
+    return server;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get socketUrl() {
+    return `ws://127.0.0.1:${this.port}/ws`;
+  }
+
+  /** Starts it on the port it had, or on a free one the first time. */
+  async restart() {
+    const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.#folder], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process = child;
+    this.#errors = [];
+    createInterface({ input: child.stderr }).on('line', (line) => this.#errors.push(line));
+    const lines = [];
+    createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+    let failure = null;
+    child.on('error', (error) => {
+      failure = error;
+    });
+    const address = await until('the server says where it listens', () => {
+      if (failure) throw failure;
+      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log()}`);
+      return lines.map((line) => /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
+    });
+    this.port = Number(address[1]);
+  }
+
+  /** SIGKILL: no time to save anything. Resolves when the process is gone. */
+  async kill() {
+    await this.#end('SIGKILL');
+  }
+
+  async #end(signal) {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+
+  async #remove() {
+    await this.#end('SIGTERM');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** What it wrote to its standard error, for messages. */
+  log() {
+    return this.#errors.slice(-40).join('\n');
+  }
+
+  /** The document as the server has it, as one Yjs update; null if there is no such map. */
+  async state(map) {
+    const response = await fetch(`${this.url}/api/v1/maps/${encodeURIComponent(map)}/state`);
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`GET state answered ${response.status}: ${await response.text()}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  async maps() {
+    const response = await fetch(`${this.url}/api/v1/maps`);
+    return response.json();
+  }
+}
