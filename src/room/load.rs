@@ -21,6 +21,18 @@ pub struct Loaded {
     pub tail: (u64, u64),
 }
 
+impl Loaded {
+    /// A map that has no log yet.
+    pub fn empty() -> Self {
+        Self {
+            replica: Replica::new(HeldLimits::NONE),
+            cache: StateCache::default(),
+            head: Seq::ZERO,
+            tail: (0, 0),
+        }
+    }
+}
+
 /// Why a map cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
