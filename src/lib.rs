@@ -4,7 +4,13 @@
 //! durable before it is acknowledged, merges without locks, and stays in the log as history.
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
+pub mod cli;
 pub mod config;
+mod error;
+pub use error::{Error, Exit};
+pub mod formats;
+pub mod geometry;
+pub mod model;
 pub mod room;
 pub mod server;
 pub mod telemetry;

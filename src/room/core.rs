@@ -663,3 +663,205 @@ fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
 fn awareness(update: &AwarenessUpdate) -> Outgoing {
     Outgoing::new(Message::Awareness(update.encode()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::room::HeldLimits;
+    use mapweave_proto::scan;
+    use mapweave_storage::Protocol;
+    use yrs::{Doc, Map, Transact};
+
+    const ALICE: SessionId = SessionId(1);
+    const BOB: SessionId = SessionId(2);
+
+    fn core() -> Core {
+        let start = Start {
+            name: MapName::parse("test").unwrap(),
+            replica: Replica::new(HeldLimits::default()),
+            cache: StateCache::default(),
+            head: Seq::ZERO,
+            exists: false,
+            tail: (0, 0),
+            update_bytes: 0,
+        };
+        Core::new(start, CoreOptions::default())
+    }
+
+    fn origin() -> Arc<Origin> {
+        let (user, session) = (String::new(), String::new());
+        let protocol = Protocol::YWebsocket;
+        Arc::new(Origin {
+            user,
+            session,
+            client: None,
+            protocol,
+            made_at_ms: None,
+            relayed: None,
+        })
+    }
+
+    fn turn(core: &mut Core, inputs: Vec<Input>) -> Effects {
+        let mut fx = Effects::default();
+        inputs
+            .into_iter()
+            .for_each(|input| core.handle(0, input, &mut fx));
+        core.end_turn(0, &mut fx);
+        fx
+    }
+
+    fn join(core: &mut Core, session: SessionId, access: Access) {
+        let all = ToRoom::SyncStep1(StateVector::default());
+        let join = Input::Join {
+            session,
+            origin: origin(),
+            access,
+        };
+        turn(core, vec![join, Input::Heard(session, all)]);
+    }
+
+    fn edits(client: u64, count: u64) -> Vec<Scanned> {
+        let doc = Doc::with_client_id(client);
+        let map = doc.get_or_insert_map("feat");
+        let edit = |key: u64| {
+            let mut txn = doc.transact_mut();
+            map.insert(&mut txn, key.to_string(), 1);
+            scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+        };
+        (0..count).map(edit).collect()
+    }
+
+    fn says(session: SessionId, number: u64, update: &Scanned) -> Input {
+        Input::Heard(
+            session,
+            ToRoom::Update {
+                number,
+                update: update.clone(),
+                step2: false,
+            },
+        )
+    }
+
+    #[test]
+    fn nothing_is_settled_before_it_is_durable() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        let edits = edits(7, 2);
+        let fx = turn(
+            &mut core,
+            vec![says(ALICE, 1, &edits[0]), says(ALICE, 2, &edits[1])],
+        );
+        let kinds: Vec<_> = fx.append.iter().map(|record| record.kind.name()).collect();
+        assert_eq!(kinds, ["created", "update", "update"]);
+        assert!(fx.settled.is_empty());
+        let fx = turn(
+            &mut core,
+            vec![Input::Durable {
+                records: 2,
+                last: Seq(2),
+            }],
+        );
+        assert_eq!(fx.settled, [(ALICE, 1)]);
+        // What brings nothing waits for what came before it.
+        assert!(
+            turn(&mut core, vec![says(ALICE, 3, &edits[0])])
+                .settled
+                .is_empty()
+        );
+        let fx = turn(
+            &mut core,
+            vec![Input::Durable {
+                records: 1,
+                last: Seq(3),
+            }],
+        );
+        assert_eq!(fx.settled, [(ALICE, 2), (ALICE, 3)]);
+        assert!(core.positions() == (Seq(3), Seq(3)));
+    }
+
+    #[test]
+    fn the_updates_of_a_turn_go_out_as_one_message_and_not_to_their_only_author() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        join(&mut core, BOB, Access::ReadWrite);
+        let (ours, theirs) = (edits(7, 2), edits(9, 1));
+        let fx = turn(
+            &mut core,
+            vec![says(ALICE, 1, &ours[0]), says(ALICE, 2, &ours[1])],
+        );
+        assert_eq!(fx.broadcast.len(), 1);
+        assert_eq!(fx.broadcast[0].except, Some(ALICE));
+        let later = edits(11, 1);
+        let fx = turn(
+            &mut core,
+            vec![says(ALICE, 3, &later[0]), says(BOB, 1, &theirs[0])],
+        );
+        assert_eq!(
+            fx.broadcast.iter().map(|b| b.except).collect::<Vec<_>>(),
+            [None]
+        );
+    }
+
+    #[test]
+    fn a_reader_is_refused_what_is_new_and_told_that_the_rest_is_there() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        join(&mut core, BOB, Access::ReadOnly);
+        let edits = edits(7, 2);
+        turn(
+            &mut core,
+            vec![
+                says(ALICE, 1, &edits[0]),
+                Input::Durable {
+                    records: 2,
+                    last: Seq(2),
+                },
+            ],
+        );
+        let fx = turn(
+            &mut core,
+            vec![says(BOB, 1, &edits[0]), says(BOB, 2, &edits[1])],
+        );
+        assert_eq!(
+            (fx.settled, fx.refused),
+            (vec![(BOB, 1)], vec![(BOB, 2, Refusal::ReadOnly)])
+        );
+    }
+
+    #[test]
+    fn an_early_update_is_logged_and_told_on_and_its_author_asked_for_the_rest() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        let edits = edits(7, 2);
+        let fx = turn(&mut core, vec![says(ALICE, 1, &edits[1])]);
+        assert_eq!(fx.append.last().unwrap().kind, Kind::Gapped);
+        assert_eq!(fx.broadcast.len(), 1);
+        assert!(
+            matches!(&fx.send[..], [(ALICE, out)] if matches!(out.message, Message::SyncStep1(_)))
+        );
+        // Whoever joins meanwhile gets it behind the state.
+        let join = Input::Join {
+            session: BOB,
+            origin: origin(),
+            access: Access::ReadWrite,
+        };
+        let sync = Input::Heard(BOB, ToRoom::SyncStep1(StateVector::default()));
+        let fx = turn(&mut core, vec![join, sync]);
+        let last = &fx.send.last().unwrap().1.message;
+        assert_eq!(*last, Message::Update(edits[1].bytes().clone()));
+    }
+
+    #[test]
+    fn a_log_that_disagrees_ends_the_room() {
+        let mut core = core();
+        let fx = turn(
+            &mut core,
+            vec![Input::Durable {
+                records: 1,
+                last: Seq(2),
+            }],
+        );
+        assert!(fx.broken.is_some());
+    }
+}

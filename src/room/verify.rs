@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use mapweave_proto::{MapName, StateVector, scan};
 use mapweave_storage::{MapEntry, StoreError, UpdateLog};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yrs::{Map, ReadTxn, Transact};
 
 use super::load::{self, LoadError, replay};
@@ -17,7 +17,7 @@ const ROOTS: [&str; 11] = [
 ];
 
 /// The result of a check, in the words of `mapweave verify --json`.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Verified {
     /// Nothing at all is wrong.
     pub ok: bool,
@@ -28,7 +28,7 @@ pub struct Verified {
 }
 
 /// What was found of one map.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VerifiedMap {
     /// Its name.
     pub name: String,
@@ -53,7 +53,7 @@ pub struct VerifiedMap {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Found {
     /// The file, within the data folder, where one is at fault.
     pub file: Option<String>,

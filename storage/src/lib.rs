@@ -9,11 +9,19 @@
 mod catalog;
 pub use catalog::{Head, MapEntry};
 
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+
 mod disk;
 pub use disk::{Disk, DiskFile, RealDisk};
 
 mod error;
 pub use error::{Damage, StoreError};
+
+#[cfg(any(test, feature = "testing"))]
+mod faulty;
+#[cfg(any(test, feature = "testing"))]
+pub use faulty::{Cut, FaultyDisk, Random};
 
 mod header;
 
@@ -48,3 +56,6 @@ mod store;
 pub use store::{Access, Clock, SledStore, StoreOptions};
 
 mod verify;
+
+#[cfg(test)]
+mod tests;

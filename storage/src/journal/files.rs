@@ -339,12 +339,22 @@ impl Files {
         if walk.from.file == id && walk.from.offset > FILE_HEADER_BYTES {
             scan.skip_to(walk.from.offset, walk.from.prev_crc);
         }
+        // Where a bad place was named, the records missing behind it need no second word.
+        let mut explained = false;
         for found in &mut scan {
             match found {
                 Found::Frame(offset, frame) => {
-                    lsn = self.meet_frame(id, offset, frame, lsn, meet)?;
+                    let before = if std::mem::take(&mut explained) {
+                        frame.head.lsn.saturating_sub(1)
+                    } else {
+                        lsn
+                    };
+                    lsn = self.meet_frame(id, offset, frame, before.max(lsn), meet)?;
                 }
-                Found::Damage { from, what } => meet(Walked::Damage(self.damage(id, from, what)))?,
+                Found::Damage { from, what } => {
+                    explained = true;
+                    meet(Walked::Damage(self.damage(id, from, what)))?;
+                }
                 Found::Torn { from, to } => meet(Walked::Torn { file: id, from, to })?,
             }
         }

@@ -177,7 +177,10 @@ impl SledStore {
         if let Some(index) = index.and_then(Arc::into_inner) {
             index.close();
         }
-        threads.lock = None;
+        if let Some(lock) = threads.lock.take() {
+            // Said aloud: a child process that is being started may hold a copy of the handle for an instant.
+            let _ = lock.unlock();
+        }
         self.core.health.close();
     }
 

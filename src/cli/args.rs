@@ -1,0 +1,232 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use mapweave_proto::MapName;
+
+use super::target::ServerUrl;
+use crate::config::{self, Given, Purpose};
+
+/// Collaborative geodata for people whose network fails: a server, and commands on its maps.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mapweave",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Args {
+    #[command(flatten)]
+    settings: SettingArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Settings that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings")]
+struct SettingArgs {
+    /// Configuration file in TOML [default: mapweave.toml, if there is one] [env: MAPWEAVE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set anything that the configuration file can hold, as in limits.sessions_max=100
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Which log messages to show, as in info or warn,mapweave=debug [env: MAPWEAVE_LOG_FILTER]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// How to show them: text or json [env: MAPWEAVE_LOG_FORMAT]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve maps over WebSockets and HTTP until interrupted
+    #[command(after_long_help = config::help())]
+    Serve(ServeArgs),
+    /// List the maps
+    Maps(MapsArgs),
+    /// Check everything stored: checksums, hash chains, and that the replayed log equals the present state
+    Verify(VerifyArgs),
+    /// Store a snapshot of maps, so that they load fast; their history stays whole
+    Compact(CompactArgs),
+    /// Check this machine, the data folder and the configuration, and say what to do
+    Doctor(DoctorArgs),
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080] [env: MAPWEAVE_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Folder of the store [default: ./data] [env: MAPWEAVE_DATA]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Let everybody who reaches the server read and edit every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
+    #[arg(long)]
+    allow_anonymous: bool,
+}
+
+/// What a command works on.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Where the maps are")]
+pub struct TargetArgs {
+    /// Work on the store in this folder; its server must be stopped [env: MAPWEAVE_DATA]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub(super) data: Option<String>,
+    /// Work on the running server at this address [default: the configured address if a server answers there,
+    /// else the data folder] [env: MAPWEAVE_SERVER]
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<ServerUrl>,
+}
+
+/// Arguments of `maps`.
+#[derive(Debug, clap::Args)]
+pub struct MapsArgs {
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Only this map
+    #[arg(value_name = "MAP", value_parser = MapName::parse)]
+    pub(super) map: Option<MapName>,
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+/// Arguments of `compact`.
+#[derive(Debug, clap::Args)]
+pub struct CompactArgs {
+    /// Only this map
+    #[arg(value_name = "MAP", value_parser = MapName::parse)]
+    pub(super) map: Option<MapName>,
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+impl Args {
+    /// What the arguments say about settings.
+    pub(super) fn given(&self) -> Given {
+        let mut flags = Vec::new();
+        let mut flag = |key: &str, value: Option<&String>, flag: &str| {
+            if let Some(value) = value {
+                flags.push((key.to_owned(), value.clone(), flag.to_owned()));
+            }
+        };
+        for (key, value) in &self.settings.set {
+            flag(key, Some(value), "--set");
+        }
+        flag("log.filter", self.settings.log.as_ref(), "--log");
+        flag(
+            "log.format",
+            self.settings.log_format.as_ref(),
+            "--log-format",
+        );
+        let data = match &self.command {
+            Command::Serve(serve) => {
+                flag("listen", serve.listen.as_ref(), "--listen");
+                flag(
+                    "allow_anonymous",
+                    serve.allow_anonymous.then(|| "true".to_owned()).as_ref(),
+                    "--allow-anonymous",
+                );
+                serve.data.as_ref()
+            }
+            Command::Maps(MapsArgs { target, .. })
+            | Command::Verify(VerifyArgs { target, .. })
+            | Command::Compact(CompactArgs { target, .. })
+            | Command::Doctor(DoctorArgs { target, .. }) => target.data.as_ref(),
+        };
+        flag("data", data, "--data");
+        let purpose = if matches!(self.command, Command::Serve(_)) {
+            Purpose::Serve
+        } else {
+            Purpose::Command
+        };
+        Given {
+            file: self.settings.config.clone(),
+            flags,
+            purpose,
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, as in limits.sessions_max=100")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_has_no_contradictions() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings_with_their_names() {
+        let line = "mapweave --set limits.sessions_max=5 serve --listen 127.0.0.1:0 --data d --allow-anonymous --log debug";
+        let given = Args::try_parse_from(line.split(' ')).unwrap().given();
+        let said: Vec<String> = given
+            .flags
+            .iter()
+            .map(|(key, value, flag)| format!("{flag} {key}={value}"))
+            .collect();
+        let expected = [
+            "--set limits.sessions_max=5",
+            "--log log.filter=debug",
+            "--listen listen=127.0.0.1:0",
+            "--allow-anonymous allow_anonymous=true",
+            "--data data=d",
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "mapweave",
+            "mapweave sevre",
+            "mapweave maps --data d --server http://127.0.0.1:1",
+            "mapweave maps --server ftp://127.0.0.1",
+            "mapweave --set sessions serve",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

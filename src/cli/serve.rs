@@ -1,0 +1,145 @@
+//! `mapweave serve`: the server, from its socket to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapweave_storage::UpdateLog;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::console::Console;
+use super::target::{Intent, open_store};
+use crate::config::Config;
+use crate::{Error, Exit, server, telemetry};
+
+/// How often figures of durations are folded into classes, which bounds their memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Serves until SIGINT or SIGTERM; a second one ends the process at once.
+pub(super) fn run(config: Config, console: &mut Console) -> Result<Exit, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(Error::io("start the runtime of", Path::new("the server")))?;
+    runtime.block_on(async {
+        let shutdown = signals()?;
+        serve(config, console, shutdown).await
+    })
+}
+
+/// Serves until `shutdown` completes. The address comes first and alone on standard output.
+pub(super) async fn serve(
+    config: Config,
+    console: &mut Console,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<Exit, Error> {
+    raise_file_limit();
+    // The port first: who starts a second server by mistake learns it before anything is touched.
+    let listener = listen(config.listen)?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| refused(config.listen, source))?;
+    let store = Arc::new(open_store(&config, Intent::Create)?);
+    let handle = telemetry::metrics()?;
+    let render = handle.clone();
+    console.line(format_args!("http://{address}"))?;
+    console.flush()?;
+    tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    if config.listen.ip().is_loopback() {
+        tracing::info!("everybody on this machine may read and edit every map");
+    } else {
+        tracing::warn!("everybody who reaches this address may read and edit every map");
+    }
+    let log: Arc<dyn UpdateLog> = store.clone();
+    let running = server::run(
+        listener,
+        Arc::new(config),
+        log,
+        Arc::new(move || render.render()),
+        shutdown,
+    );
+    let upkeep = async {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            handle.run_upkeep();
+        }
+    };
+    tokio::select! {
+        ended = running => ended?,
+        () = upkeep => {}
+    }
+    // Whoever still holds the store has passed the deadline; dropping the last handle closes it as well.
+    if let Some(store) = Arc::into_inner(store) {
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        closed.map_err(|error| Error::Internal {
+            what: "closing the store",
+            why: error.to_string(),
+        })??;
+    }
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// Every connection is an open file, and shells give out few of them; up to the hard limit we may help ourselves.
+fn raise_file_limit() {
+    let mut limits = getrlimit(Resource::Nofile);
+    if limits.current != limits.maximum {
+        limits.current = limits.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limits) {
+            tracing::warn!(%error, "the number of open files stays as it is; `mapweave doctor` tells what is needed");
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    server::listen(address).map_err(|source| refused(address, source))
+}
+
+fn refused(address: SocketAddr, source: io::Error) -> Error {
+    let hint = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has this port: stop it, or listen on another port with --listen (port 0 takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges: choose a higher one with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: choose another one with --listen"
+        }
+        _ => "choose another address with --listen",
+    };
+    Error::Listen {
+        address,
+        source,
+        hint,
+    }
+}
+
+/// Completes at the first signal to stop; the second one then has its usual effect and more: the process ends.
+fn signals() -> Result<impl Future<Output = ()> + Send, Error> {
+    let watch =
+        |kind| signal(kind).map_err(Error::io("watch for signals to", Path::new("this process")));
+    let (mut interrupt, mut terminate) = (
+        watch(SignalKind::interrupt())?,
+        watch(SignalKind::terminate())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; a second signal cuts it short");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            // What is acknowledged is durable, so this costs a recovery at the next start and nothing else.
+            std::process::exit(1);
+        });
+    })
+}

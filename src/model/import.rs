@@ -1,0 +1,524 @@
+//! Many features at once: created where they are new, edited as little as possible where they changed.
+//!
+//! Importing the same features again writes nothing. Features that are not in the input are left alone.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use yrs::{Any, Doc, Map, Out, ReadTxn, Transact, TransactionMut};
+
+use super::edit::{Edit, Writer, apply, create, stored};
+use super::entry::Overlays;
+use super::feature::State;
+use super::geometry_edit;
+use super::id::{Lid, Sid, hash};
+use super::input::{InputFeature, Place};
+use super::json::{number_any, to_any};
+use super::keys::OverlayKeys;
+use super::pack::vertex_count;
+use super::random::Random;
+use super::read;
+use super::record::{GENERATION, Record};
+use super::schema::{FEAT, FEATURES_MAX, FORMAT, META, Raw, Root, VERSION, VERTICES_MAX, WHO, Who};
+use super::view::MapView;
+
+/// Features that one transaction touches, at most, so that it blocks readers for milliseconds.
+pub const FEATURES_PER_TRANSACTION: usize = 1000;
+/// A transaction ends when about this many bytes were written, so that each yields one moderate update.
+const TRANSACTION_BYTES: usize = 1024 * 1024;
+/// Features that were skipped are named up to this number.
+pub const SKIPPED_NAMED_MAX: usize = 100;
+/// Digits of the generation that an import gives to coordinates.
+const GENERATION_DIGITS: usize = 8;
+
+/// How to import.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// Name of the layer to put the features in; without one, new features are in no layer and others stay in theirs.
+    pub layer: Option<String>,
+    /// The writer's session.
+    pub sid: Sid,
+    /// The person behind the session, written to the document before the first edit.
+    pub who: Option<Who>,
+    /// Seconds since 1970-01-01 UTC.
+    pub now_s: u64,
+    /// Seed of the random digits in keys.
+    pub seed: u64,
+    /// Whether features that were deleted come back; else they stay deleted and are counted.
+    pub restore: bool,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// Features that are new.
+    pub created: u64,
+    /// Features that were edited.
+    pub changed: u64,
+    /// Features that were deleted and came back, edited or not.
+    pub restored: u64,
+    /// Features that were already as the input has them.
+    pub unchanged: u64,
+    /// Features that somebody deleted and that stay so.
+    pub skipped_deleted: u64,
+    /// Features under whose id the document holds something unreadable, which must not be overwritten.
+    pub skipped_malformed: u64,
+    /// The first [`SKIPPED_NAMED_MAX`] that were skipped.
+    pub skipped: Vec<Skipped>,
+    /// Transactions that wrote something; each yields one update.
+    pub transactions: u64,
+}
+
+/// A feature that was not imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Its id as the input gives it, else the document's.
+    pub id: String,
+    /// Its record in the input.
+    pub record: u64,
+    /// Whether it is skipped because somebody deleted it; else what the document holds is unreadable.
+    pub deleted: bool,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Features looked at.
+    pub features: u64,
+    /// The last of them.
+    pub place: Place,
+}
+
+/// Why an import stopped. What earlier transactions wrote stays.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The document is something other than a map.
+    #[error("the document's format is {found:?}, not \"map\": import into another map")]
+    NotAMap {
+        /// What `meta.format` says.
+        found: String,
+    },
+    /// The document is of a later version of the format.
+    #[error(
+        "the map has format version {found}, this program writes up to {VERSION}: use a newer one"
+    )]
+    NewerVersion {
+        /// What `meta.version` says.
+        found: f64,
+    },
+    /// More features than a map may have.
+    #[error(
+        "record {}, line {}: the map would have more than {FEATURES_MAX} features; import into several maps",
+        .place.record, .place.line
+    )]
+    TooManyFeatures {
+        /// The record that is one too many.
+        place: Place,
+    },
+    /// More vertices than a map may have.
+    #[error(
+        "record {}, line {}: the map would have more than {VERTICES_MAX} vertices; simplify, or import into several maps",
+        .place.record, .place.line
+    )]
+    TooManyVertices {
+        /// The record that is too much.
+        place: Place,
+    },
+}
+
+/// Creates or edits each feature in transactions of bounded size, and tells `progress` after each of them.
+///
+/// Equal documents, features and options yield equal edits. A feature that is already as given is not written to,
+/// so that an import repeated yields no update at all. The document must not be in a transaction.
+///
+/// # Errors
+/// When the document is no map that may be written to, or would exceed its limits.
+pub fn upsert(
+    doc: &Doc,
+    features: impl Iterator<Item = InputFeature>,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportReport, ImportError> {
+    let mut features = features.peekable();
+    if features.peek().is_none() {
+        return Ok(ImportReport::default());
+    }
+    let mut import = Import::start(&doc.transact(), options)?;
+    let mut seen = 0_u64;
+    while features.peek().is_some() {
+        let mut txn = doc.transact_mut();
+        let mut written = import.write(&mut txn, import.opening.clone());
+        import.opening.clear();
+        let mut place = Place::default();
+        for feature in features.by_ref().take(FEATURES_PER_TRANSACTION) {
+            seen += 1;
+            place = feature.place();
+            written += import.feature(&mut txn, &feature)?;
+            if written >= TRANSACTION_BYTES {
+                break;
+            }
+        }
+        import.report.transactions += u64::from(written > 0);
+        drop(txn);
+        progress(Progress {
+            features: seen,
+            place,
+        });
+    }
+    Ok(import.report)
+}
+
+struct Import {
+    writer: Writer,
+    keys: OverlayKeys,
+    layer: Option<Lid>,
+    restore: bool,
+    /// Edits that make the layer, due before the first feature.
+    opening: Vec<Edit>,
+    /// Edits that go before the first edit of all.
+    header: Vec<Edit>,
+    features: u64,
+    vertices: u64,
+    report: ImportReport,
+}
+
+impl Import {
+    fn start(txn: &impl ReadTxn, options: &ImportOptions) -> Result<Self, ImportError> {
+        check_writable(txn)?;
+        let writer = Writer {
+            sid: options.sid.clone(),
+            now_s: options.now_s,
+            random: Random::new(options.seed),
+            own_ends: HashSet::new(),
+        };
+        let (layer, opening) = match &options.layer {
+            Some(name) => {
+                let (lid, edits) = layer(&MapView::layers_only(txn), &writer, name);
+                (Some(lid), edits)
+            }
+            None => (None, Vec::new()),
+        };
+        let (features, vertices) = count(txn);
+        Ok(Self {
+            header: header(txn, &writer, options.who.as_ref()),
+            writer,
+            keys: OverlayKeys::of(txn),
+            layer,
+            restore: options.restore,
+            opening,
+            features,
+            vertices,
+            report: ImportReport::default(),
+        })
+    }
+
+    /// Looks at one feature and writes what it takes; about how many bytes.
+    fn feature(
+        &mut self,
+        txn: &mut TransactionMut<'_>,
+        feature: &InputFeature,
+    ) -> Result<usize, ImportError> {
+        let fid = feature.fid().as_str();
+        let raw = txn
+            .get_map(FEAT)
+            .and_then(|feats| feats.get(txn, fid))
+            .map(|out| Raw::of(out, txn));
+        let keys = std::mem::take(&mut self.keys);
+        let overlays = keys.overlays(fid, txn);
+        let edits = self.plan(raw.as_ref(), &overlays, feature);
+        drop(overlays);
+        self.keys = keys;
+        Ok(self.write(txn, edits?))
+    }
+
+    fn plan(
+        &mut self,
+        raw: Option<&Raw>,
+        overlays: &Overlays<'_>,
+        feature: &InputFeature,
+    ) -> Result<Vec<Edit>, ImportError> {
+        let deleted = read::state(overlays) == State::Deleted;
+        let record = raw.map(Record::read);
+        if deleted && !self.restore {
+            self.skip(feature, true);
+            return Ok(Vec::new());
+        }
+        let fid = feature.fid().as_str();
+        let mut edits = if deleted {
+            Writer::restore(fid, overlays)
+        } else {
+            Vec::new()
+        };
+        match record {
+            Some(None) => {
+                self.skip(feature, false);
+                return Ok(Vec::new());
+            }
+            None => {
+                edits.extend(self.create(overlays, feature)?);
+                self.report.created += 1;
+            }
+            Some(Some(record)) => {
+                edits.extend(self.update(&record, overlays, feature));
+                let counter = match (deleted, edits.is_empty()) {
+                    (true, _) => &mut self.report.restored,
+                    (false, false) => &mut self.report.changed,
+                    (false, true) => &mut self.report.unchanged,
+                };
+                *counter += 1;
+            }
+        }
+        Ok(edits)
+    }
+
+    fn create(
+        &mut self,
+        overlays: &Overlays<'_>,
+        feature: &InputFeature,
+    ) -> Result<Vec<Edit>, ImportError> {
+        let place = feature.place();
+        self.features += 1;
+        if self.features > FEATURES_MAX {
+            return Err(ImportError::TooManyFeatures { place });
+        }
+        self.vertices += feature
+            .geometry()
+            .map_or(0, |geometry| geometry.vertex_count() as u64);
+        if self.vertices > VERTICES_MAX {
+            return Err(ImportError::TooManyVertices { place });
+        }
+        let fid = feature.fid().as_str();
+        let (kind, coords) = stored(feature.geometry());
+        let plain = feature
+            .id()
+            .is_none_or(|id| *id == super::id::SourceId::Text(fid.to_owned()));
+        let record = Record {
+            t: self.writer.now_s.min(super::schema::TIME_MAX),
+            sid: self.writer.sid.as_str().into(),
+            kind,
+            generation: generation(feature, kind, &coords).into(),
+            coords,
+            props: serde_json::to_string(feature.properties())
+                .unwrap_or_default()
+                .into(),
+            lid: self
+                .layer
+                .as_ref()
+                .map(Lid::as_str)
+                .unwrap_or_default()
+                .into(),
+            id: if plain { None } else { feature.id().cloned() },
+        };
+        let mut edits = vec![create(fid, &record)];
+        edits.extend(self.members(overlays, feature));
+        Ok(edits)
+    }
+
+    fn update(
+        &mut self,
+        record: &Record,
+        overlays: &Overlays<'_>,
+        feature: &InputFeature,
+    ) -> Vec<Edit> {
+        let fid = feature.fid().as_str();
+        let mut edits =
+            geometry_edit::edits(&mut self.writer, fid, record, overlays, feature.geometry());
+        let present = read::properties(record, overlays);
+        let wanted = feature.properties();
+        let mut names: Vec<&String> = present.keys().chain(wanted.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            if present.get(name) != wanted.get(name) {
+                edits.extend(
+                    self.writer
+                        .set_property(fid, name, overlays, wanted.get(name)),
+                );
+            }
+        }
+        if let Some(lid) = self
+            .layer
+            .as_ref()
+            .filter(|lid| read::layer(record, overlays) != lid.as_str())
+        {
+            let value = vec![Any::from(lid.as_str())];
+            edits.extend(
+                self.writer
+                    .set_target(Root::Attr, fid, "layer", overlays, value),
+            );
+        }
+        edits.extend(self.members(overlays, feature));
+        edits
+    }
+
+    /// Sets or removes the foreign members of a GeoJSON feature.
+    fn members(&self, overlays: &Overlays<'_>, feature: &InputFeature) -> Vec<Edit> {
+        if read::members(overlays) == *feature.members() {
+            return Vec::new();
+        }
+        let text = serde_json::to_string(feature.members()).unwrap_or_default();
+        let payload = if feature.members().is_empty() {
+            Vec::new()
+        } else {
+            vec![Any::String(text.into())]
+        };
+        self.writer.set_target(
+            Root::Attr,
+            feature.fid().as_str(),
+            read::MEMBERS,
+            overlays,
+            payload,
+        )
+    }
+
+    fn write(&mut self, txn: &mut TransactionMut<'_>, mut edits: Vec<Edit>) -> usize {
+        if edits.is_empty() {
+            return 0;
+        }
+        edits.splice(0..0, std::mem::take(&mut self.header));
+        self.keys.follow(&edits);
+        let size = edits.iter().map(Edit::size).sum();
+        apply(txn, edits);
+        size
+    }
+
+    fn skip(&mut self, feature: &InputFeature, deleted: bool) {
+        let counter = if deleted {
+            &mut self.report.skipped_deleted
+        } else {
+            &mut self.report.skipped_malformed
+        };
+        *counter += 1;
+        if self.report.skipped.len() < SKIPPED_NAMED_MAX {
+            let id = feature
+                .id()
+                .map_or_else(|| feature.fid().to_string(), ToString::to_string);
+            self.report.skipped.push(Skipped {
+                id,
+                record: feature.place().record,
+                deleted,
+            });
+        }
+    }
+}
+
+fn check_writable(txn: &impl ReadTxn) -> Result<(), ImportError> {
+    let Some(meta) = txn.get_map(META) else {
+        return Ok(());
+    };
+    match meta.get(txn, "format") {
+        None => {}
+        Some(Out::Any(Any::String(format))) if &*format == FORMAT => {}
+        Some(other) => {
+            return Err(ImportError::NotAMap {
+                found: other.to_string(txn),
+            });
+        }
+    }
+    match meta.get(txn, "version") {
+        Some(Out::Any(version)) => match super::json::number(&version) {
+            Some(found) if found > VERSION as f64 => Err(ImportError::NewerVersion { found }),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Features and base vertices that the document has.
+fn count(txn: &impl ReadTxn) -> (u64, u64) {
+    let Some(feats) = txn.get_map(FEAT) else {
+        return (0, 0);
+    };
+    let mut features = 0_u64;
+    let mut vertices = 0_u64;
+    for key in feats.keys(txn) {
+        features += 1;
+        if let Some(Out::Any(Any::Array(items))) = feats.get(txn, key) {
+            vertices += match items.get(3) {
+                Some(Any::Buffer(bytes)) => vertex_count(bytes),
+                _ => 1,
+            };
+        }
+    }
+    (features, vertices)
+}
+
+/// What a document without it gets before its first edit: what it is, and who this session is.
+fn header(txn: &impl ReadTxn, writer: &Writer, who: Option<&Who>) -> Vec<Edit> {
+    let has = |root: &str, key: &str| {
+        txn.get_map(root)
+            .is_some_and(|map| map.contains_key(txn, key))
+    };
+    let mut edits = Vec::new();
+    let mut put = |root: &'static str, key: &str, value: Any| {
+        if !has(root, key) {
+            edits.push(Edit::Put {
+                root,
+                key: key.to_owned(),
+                value,
+            });
+        }
+    };
+    put(META, "format", Any::from(FORMAT));
+    put(META, "version", number_any(VERSION as f64));
+    if let Some(who) = who {
+        let items = vec![
+            number_any(writer.now_s as f64),
+            Any::from(who.user.as_str()),
+            Any::from(who.name.as_str()),
+        ];
+        put(WHO, writer.sid.as_str(), Any::from(items));
+    }
+    edits
+}
+
+/// The layer of this name, and the edits that make it or bring it back if it is not there.
+fn layer(view: &MapView, writer: &Writer, name: &str) -> (Lid, Vec<Edit>) {
+    let named = view
+        .layers()
+        .find(|layer| layer.name.as_deref() == Some(name))
+        .and_then(|layer| Lid::parse(&layer.lid));
+    let lid = named.unwrap_or_else(|| Lid::of_name(name));
+    let targets = view.layer_targets();
+    let slot = |field: &str| {
+        targets
+            .get(lid.as_str())
+            .and_then(|targets| targets.get(field))
+    };
+    let edits = match view.any_layer(lid.as_str()) {
+        None => writer.set_layer(
+            lid.as_str(),
+            "name",
+            slot("name"),
+            vec![to_any(&name.into())],
+        ),
+        Some(layer) if layer.removed => {
+            writer.set_layer(lid.as_str(), "gone", slot("gone"), Vec::new())
+        }
+        Some(layer) if layer.name.is_none() => writer.set_layer(
+            lid.as_str(),
+            "name",
+            slot("name"),
+            vec![to_any(&name.into())],
+        ),
+        Some(_) => Vec::new(),
+    };
+    (lid, edits)
+}
+
+/// The name of imported coordinates: a hash of them, so that an edit of one version of the data is never applied to
+/// another. An id that was made from the content says as much already.
+fn generation(feature: &InputFeature, kind: i64, coords: &Any) -> String {
+    let mut bytes = kind.to_be_bytes().to_vec();
+    match coords {
+        Any::Buffer(packed) => bytes.extend_from_slice(packed),
+        Any::String(text) => bytes.extend_from_slice(text.as_bytes()),
+        _ => return GENERATION.to_owned(),
+    }
+    if feature.id().is_none() {
+        GENERATION.to_owned()
+    } else {
+        hash(&bytes, GENERATION_DIGITS)
+    }
+}

@@ -1,0 +1,361 @@
+//! A feature on its way into a map, checked so that it can be stored and read back without loss.
+
+use serde_json::{Map, Value};
+
+use super::id::{Fid, SOURCE_ID_BYTES_MAX, SourceId};
+use super::json::{canonical, nests_within, sorted};
+use super::schema::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::geometry::{Geometry, INTEGER_MAX};
+
+/// A feature to import: an id, a geometry, properties, and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputFeature {
+    fid: Fid,
+    id: Option<SourceId>,
+    geometry: Option<Geometry>,
+    properties: Map<String, Value>,
+    members: Map<String, Value>,
+    place: Place,
+}
+
+/// Where a record stands in its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The first record is 1; 0 is the file as a whole.
+    pub record: u64,
+    /// The first line is 1.
+    pub line: u64,
+    /// Offset of the record's first byte.
+    pub byte: u64,
+}
+
+/// Why a feature cannot be stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputFault {
+    /// An id longer than any that makes sense.
+    #[error("the id has {bytes} bytes; {SOURCE_ID_BYTES_MAX} are allowed")]
+    LongId {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A property whose name no edit could carry.
+    #[error("a property's name has {bytes} bytes; 1 to {NAME_BYTES_MAX} are allowed: {start:?}")]
+    PropertyName {
+        /// Its size.
+        bytes: usize,
+        /// How it starts.
+        start: String,
+    },
+    /// A value nested too deeply.
+    #[error("the value of {name:?} nests deeper than {NESTING_MAX} levels", NESTING_MAX = super::json::NESTING_MAX)]
+    Nesting {
+        /// The property or member.
+        name: String,
+    },
+    /// A value whose JSON text is too long.
+    #[error("the value of {name:?} has {bytes} bytes; {VALUE_BYTES_MAX} are allowed")]
+    LongValue {
+        /// The property or member.
+        name: String,
+        /// Size of its JSON text.
+        bytes: usize,
+    },
+    /// Properties whose JSON text is too long together.
+    #[error("the properties have {bytes} bytes together; {VALUE_BYTES_MAX} are allowed")]
+    LongProperties {
+        /// Size of their JSON text.
+        bytes: usize,
+    },
+    /// An integer that no double holds, so that every JSON reader would round it.
+    #[error("{name:?} holds the integer {number}, which is beyond 2^53 and would be rounded")]
+    RoundedInteger {
+        /// The property or member.
+        name: String,
+        /// The number.
+        number: String,
+    },
+}
+
+impl InputFault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::LongId { .. } => "use a shorter id and keep the long one as a property",
+            Self::PropertyName { .. } => "rename the property",
+            Self::Nesting { .. } => "flatten the value, or store it as a string of JSON",
+            Self::LongValue { .. } | Self::LongProperties { .. } => {
+                "store large content elsewhere and keep a link to it"
+            }
+            Self::RoundedInteger { .. } => "write the number as a string, in quotes",
+        }
+    }
+}
+
+/// What a feature is made of, unchecked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Content {
+    pub(crate) id: Option<SourceId>,
+    pub(crate) geometry: Option<Geometry>,
+    pub(crate) properties: Map<String, Value>,
+    pub(crate) members: Map<String, Value>,
+}
+
+impl InputFeature {
+    /// A feature with an id of its own. `members` are foreign members of a GeoJSON feature (RFC 7946 §6.1).
+    ///
+    /// # Errors
+    /// When something in it cannot be stored without loss.
+    pub fn new(
+        id: SourceId,
+        geometry: Option<Geometry>,
+        properties: Map<String, Value>,
+        members: Map<String, Value>,
+        place: Place,
+    ) -> Result<Self, InputFault> {
+        let content = Content {
+            id: Some(id),
+            geometry,
+            properties,
+            members,
+        }
+        .checked()?;
+        let fid = content.id.as_ref().map(Fid::of_source);
+        Ok(Self::assemble(
+            fid.unwrap_or_else(|| content.fid(0)),
+            content,
+            place,
+        ))
+    }
+
+    pub(crate) fn assemble(fid: Fid, content: Content, place: Place) -> Self {
+        let Content {
+            id,
+            geometry,
+            properties,
+            members,
+        } = content;
+        Self {
+            fid,
+            id,
+            geometry,
+            properties,
+            members,
+            place,
+        }
+    }
+
+    /// The id in the document.
+    #[must_use]
+    pub fn fid(&self) -> &Fid {
+        &self.fid
+    }
+
+    /// The id in the source, if it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<&SourceId> {
+        self.id.as_ref()
+    }
+
+    /// The geometry.
+    #[must_use]
+    pub fn geometry(&self) -> Option<&Geometry> {
+        self.geometry.as_ref()
+    }
+
+    /// The properties, canonical and sorted by name.
+    #[must_use]
+    pub fn properties(&self) -> &Map<String, Value> {
+        &self.properties
+    }
+
+    /// Foreign members of a GeoJSON feature, canonical and sorted by name.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+}
+
+impl Content {
+    /// The same content in canonical form, if it can be stored.
+    pub(crate) fn checked(mut self) -> Result<Self, InputFault> {
+        if let Some(SourceId::Text(id)) = &self.id
+            && id.len() > SOURCE_ID_BYTES_MAX
+        {
+            return Err(InputFault::LongId { bytes: id.len() });
+        }
+        for (name, value) in self.properties.iter().chain(&self.members) {
+            check(name, value)?;
+        }
+        if let Some(Geometry::Other(value)) = self.geometry {
+            self.geometry = Some(Geometry::Other(canonical(value)));
+        }
+        self.properties = sorted(self.properties);
+        self.members = sorted(self.members);
+        for members in [&self.properties, &self.members] {
+            match bytes(members) {
+                bytes if bytes > VALUE_BYTES_MAX => {
+                    return Err(InputFault::LongProperties { bytes });
+                }
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
+
+    /// The id that content without one gets: a hash of the content and the number of equal features before it.
+    pub(crate) fn fid(&self, occurrence: u64) -> Fid {
+        Fid::of_content(&self.hash(), occurrence)
+    }
+
+    /// A hash of geometry, properties and members in canonical form.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let geometry = self
+            .geometry
+            .as_ref()
+            .map_or(Value::Null, |geometry| canonical(geometry.to_value()));
+        for text in [
+            geometry.to_string(),
+            text(&self.properties),
+            text(&self.members),
+        ] {
+            hasher.update(text.as_bytes()).update(b"\n");
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+fn check(name: &str, value: &Value) -> Result<(), InputFault> {
+    if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
+        let start = name.chars().take(40).collect();
+        return Err(InputFault::PropertyName {
+            bytes: name.len(),
+            start,
+        });
+    }
+    // The object that holds the value is a level too.
+    if !nests_within(value, super::json::NESTING_MAX - 1) {
+        return Err(InputFault::Nesting {
+            name: name.to_owned(),
+        });
+    }
+    if let Some(number) = rounded(value) {
+        return Err(InputFault::RoundedInteger {
+            name: name.to_owned(),
+            number,
+        });
+    }
+    match value.to_string().len() {
+        bytes if bytes > VALUE_BYTES_MAX => Err(InputFault::LongValue {
+            name: name.to_owned(),
+            bytes,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// An integer in the value that a double cannot hold. Call it on values of bounded nesting.
+fn rounded(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => {
+            let integer = number
+                .as_i64()
+                .map(i128::from)
+                .or_else(|| number.as_u64().map(i128::from))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "an integer's double is whole and far within i128"
+            )]
+            let double = number.as_f64()? as i128;
+            (integer.abs() > i128::from(INTEGER_MAX) && integer != double)
+                .then(|| number.to_string())
+        }
+        Value::Array(items) => items.iter().find_map(rounded),
+        Value::Object(members) => members.values().find_map(rounded),
+        _ => None,
+    }
+}
+
+fn text(members: &Map<String, Value>) -> String {
+    serde_json::to_string(members).unwrap_or_default()
+}
+
+fn bytes(members: &Map<String, Value>) -> usize {
+    text(members).len()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn make(properties: Value) -> Result<InputFeature, InputFault> {
+        let Value::Object(properties) = properties else {
+            panic!("an object")
+        };
+        InputFeature::new(
+            SourceId::Number(1.0),
+            None,
+            properties,
+            Map::new(),
+            Place::default(),
+        )
+    }
+
+    #[test]
+    fn what_cannot_be_stored_without_loss_is_refused() {
+        assert!(matches!(
+            make(json!({"": 1})),
+            Err(InputFault::PropertyName { .. })
+        ));
+        assert!(matches!(
+            make(json!({"é".repeat(129): 1})),
+            Err(InputFault::PropertyName { bytes: 258, .. })
+        ));
+        assert!(matches!(
+            make(json!({"a": "x".repeat(VALUE_BYTES_MAX)})),
+            Err(InputFault::LongValue { .. })
+        ));
+        let half = "x".repeat(VALUE_BYTES_MAX / 2);
+        assert!(matches!(
+            make(json!({"a": half, "b": half})),
+            Err(InputFault::LongProperties { .. })
+        ));
+        assert!(matches!(
+            make(json!({"a": [9_007_199_254_740_993_u64]})),
+            Err(InputFault::RoundedInteger { .. })
+        ));
+        assert!(make(json!({"a": 9_007_199_254_740_992_u64, "b": 1_u64 << 60})).is_ok());
+        let nested = |levels: usize| (0..levels).fold(json!(1), |value, _| json!([value]));
+        assert!(make(json!({"a": nested(15)})).is_ok());
+        assert!(matches!(
+            make(json!({"a": nested(16)})),
+            Err(InputFault::Nesting { .. })
+        ));
+    }
+
+    #[test]
+    fn equal_content_has_equal_ids_and_its_occurrence_tells_it_apart() {
+        let content = |text: &str| Content {
+            properties: serde_json::from_str(text).unwrap(),
+            ..Content::default()
+        };
+        let (one, same) = (
+            content(r#"{"a":1.0,"b":2}"#).checked().unwrap(),
+            content(r#"{"b":2,"a":1}"#).checked().unwrap(),
+        );
+        assert_eq!(one.fid(0), same.fid(0));
+        assert_ne!(one.fid(0), one.fid(1));
+        assert_ne!(one.fid(0), content(r#"{"a":1}"#).checked().unwrap().fid(0));
+    }
+}

@@ -1,0 +1,46 @@
+//! Features inside the CRDT: how a map lies in a Yjs document, how it is read and how imports write it.
+//!
+//! The format is `docs/model.md` ("map document format, version 1"). Everything shown is a function of the document
+//! alone: two replicas with the same content show the same features and the same report. Nothing here reads a
+//! clock, draws random bits by itself or performs IO; times and seeds come in as arguments.
+//!
+//! Start with [`MapView`] to read and [`upsert`] to write many features at once.
+
+mod diff;
+mod edit;
+mod entry;
+mod feature;
+mod geometry_edit;
+mod id;
+mod import;
+mod input;
+mod json;
+mod key;
+mod keys;
+mod layer;
+mod pack;
+mod random;
+mod read;
+mod record;
+mod report;
+mod schema;
+mod structure;
+mod view;
+
+pub use feature::{Edited, Feature, State};
+pub use id::{Fid, Lid, SOURCE_ID_BYTES_MAX, Sid, SourceId};
+pub use import::{
+    FEATURES_PER_TRANSACTION, ImportError, ImportOptions, ImportReport, Progress,
+    SKIPPED_NAMED_MAX, Skipped, upsert,
+};
+pub(crate) use input::Content;
+pub use input::{InputFault, InputFeature, Place};
+pub use json::{NESTING_MAX, canonical, nests_within, sorted};
+pub use layer::Layer;
+pub use pack::{pack, unpack};
+pub use random::Random;
+pub use report::{Problem, Target};
+pub use schema::{
+    FEATURES_MAX, FORMAT, NAME_BYTES_MAX, Root, VALUE_BYTES_MAX, VERSION, VERTICES_MAX, Who,
+};
+pub use view::MapView;
