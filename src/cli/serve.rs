@@ -46,7 +46,7 @@ pub(super) async fn serve(
     let store = Arc::new(open_store(&config, Intent::Create)?);
     let handle = telemetry::metrics()?;
     let render = handle.clone();
-    console.line(format_args!("http://{address}"))?;
+    console.line(format_args!("listening on http://{address}"))?;
     console.flush()?;
     tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     if config.listen.ip().is_loopback() {
