@@ -284,6 +284,7 @@ impl Core {
                 base,
             },
         );
+        self.presence.join(session);
         let vector = self.replica.ledger().state_vector();
         fx.send
             .push((session, Outgoing::new(Message::SyncStep1(vector.encode()))));
