@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use super::container::Summary;
 use super::core::{Core, CoreOptions};
 use super::live::{Departing, End, Room};
-use super::load::{self, LoadError};
+use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
 use super::registry::{RoomShared, Rooms};
 use super::replica::{HeldLimits, Refused};
@@ -127,6 +127,11 @@ pub(crate) struct Actor {
 impl Actor {
     /// Runs the room to its end. The registry has forgotten it when this returns.
     pub(crate) async fn run(mut self) {
+        // A map without a log is there at once, without a thread to read it.
+        if matches!(self.store.head(self.shared.doc), Ok(None)) {
+            let room = self.room(Loaded::empty());
+            return self.live(room, Vec::new()).await;
+        }
         let loading = self.spawn_loading();
         match self.wait_for_document(loading).await {
             Ok((room, deferred)) => self.live(room, deferred).await,
@@ -195,7 +200,7 @@ impl Actor {
         }
     }
 
-    fn room(&self, loaded: load::Loaded) -> Room {
+    fn room(&self, loaded: Loaded) -> Room {
         Room::new(&self.shared, self.store.clone(), loaded, self.options)
     }
 
@@ -324,7 +329,7 @@ enum Next {
 /// A document on its way from disk.
 struct Loading {
     fetched: Option<oneshot::Receiver<Option<(Bytes, Seq)>>>,
-    built: tokio::task::JoinHandle<Result<load::Loaded, LoadError>>,
+    built: tokio::task::JoinHandle<Result<Loaded, LoadError>>,
     early: EarlyAnswers,
 }
 

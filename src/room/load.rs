@@ -21,6 +21,18 @@ pub struct Loaded {
     pub tail: (u64, u64),
 }
 
+impl Loaded {
+    /// A map that has no log yet.
+    pub fn empty() -> Self {
+        Self {
+            replica: Replica::new(HeldLimits::NONE),
+            cache: StateCache::default(),
+            head: Seq::ZERO,
+            tail: (0, 0),
+        }
+    }
+}
+
 /// Why a map cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -145,7 +157,8 @@ pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Re
         Outcome::Applied { brought, released } => {
             Ok(std::iter::once(brought).chain(released).collect())
         }
-        Outcome::Nothing | Outcome::Held { .. } => Ok(Vec::new()),
+        Outcome::Held { went_in, .. } => Ok(went_in),
+        Outcome::Nothing => Ok(Vec::new()),
     }
 }
 

@@ -26,6 +26,8 @@ const GONE: &[u8] = b"null";
 pub struct Presence {
     clients: BTreeMap<ClientId, Client>,
     changed: BTreeSet<ClientId>,
+    /// The session that joined last; ids rise.
+    newest: Option<SessionId>,
 }
 
 #[derive(Debug)]
@@ -35,9 +37,16 @@ struct Client {
     state: Option<Bytes>,
     owner: Option<SessionId>,
     renewed_ms: u64,
+    /// Once gone: the session that had joined last by then. Sessions up to it may still echo the old state.
+    gone_at: Option<SessionId>,
 }
 
 impl Presence {
+    /// A session has joined; its id is greater than those before. To be called before it says or is told anything.
+    pub fn join(&mut self, session: SessionId) {
+        self.newest = self.newest.max(Some(session));
+    }
+
     /// Takes in what `session` says. Entries that are stale, forged or no JSON are passed over.
     pub fn receive(&mut self, session: SessionId, update: &AwarenessUpdate, now_ms: u64) {
         for entry in &update.entries {
@@ -65,10 +74,16 @@ impl Presence {
             }
             known.state = None;
             known.owner = None;
+            known.gone_at = self.newest;
         } else {
             if known.state.is_none() && clock <= known.clock {
-                // A client that was taken out, for silence or a lost socket, is back and does not know: the
-                // others would pass over its old clock, so it is told on with a newer one, to itself as well.
+                // JavaScript clients echo what they are told of others. One that was there when this client went
+                // may do so late, and must not bring it back.
+                if Some(session) <= known.gone_at {
+                    return;
+                }
+                // A client that was taken out with its socket is back and does not know: the others would pass
+                // over its old clock, so it is told on with a newer one, to itself as well.
                 clock = known.clock.saturating_add(1);
             }
             if clock <= known.clock || !is_json(&entry.state) {
@@ -86,7 +101,7 @@ impl Presence {
     pub fn leave(&mut self, session: SessionId, now_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.owner == Some(session) {
-                client.take_out(now_ms);
+                client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
         }
@@ -96,7 +111,7 @@ impl Presence {
     pub fn expire(&mut self, now_ms: u64, expiry_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.state.is_some() && now_ms.saturating_sub(client.renewed_ms) >= expiry_ms {
-                client.take_out(now_ms);
+                client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
         }
@@ -159,10 +174,12 @@ impl Client {
             state: Some(entry.state.clone()),
             owner: Some(owner),
             renewed_ms: now_ms,
+            gone_at: None,
         }
     }
 
-    fn take_out(&mut self, now_ms: u64) {
+    fn take_out(&mut self, newest: Option<SessionId>, now_ms: u64) {
+        self.gone_at = newest;
         self.state = None;
         self.owner = None;
         self.renewed_ms = now_ms;
@@ -246,11 +263,31 @@ mod tests {
     #[test]
     fn a_client_that_comes_back_with_its_old_clock_is_seen_at_once() {
         let mut p = Presence::default();
+        p.join(ME);
         p.receive(ME, &says(7, 5, "{}"), 0);
         p.leave(ME, 1);
         assert_eq!(told(&mut p), [(7, 5, "null".into())]);
+        p.join(OTHER);
         p.receive(OTHER, &says(7, 5, "{}"), 2);
         assert_eq!(told(&mut p), [(7, 6, "{}".into())]);
+    }
+
+    #[test]
+    fn a_late_echo_does_not_bring_back_a_client_that_left() {
+        let mut p = Presence::default();
+        p.join(ME);
+        p.join(OTHER);
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.receive(ME, &says(7, 5, "null"), 1);
+        p.receive(OTHER, &says(7, 5, "{}"), 2);
+        assert_eq!(
+            (p.present(), told(&mut p)),
+            (0, vec![(7, 5, "null".into())])
+        );
+        p.receive(ME, &says(7, 6, "{}"), 3);
+        p.leave(ME, 4);
+        p.receive(OTHER, &says(7, 6, "{}"), 5);
+        assert_eq!(p.present(), 0);
     }
 
     #[test]

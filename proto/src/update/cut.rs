@@ -1,50 +1,95 @@
-//! The new part of an update that is partly known.
+//! Parts of an update: what is new of one that is partly known, what can be applied of one with a gap.
 
 use bytes::Bytes;
 
 use super::content;
+use super::error::DoorError;
 use super::ledger::Ledger;
 use super::scan::{Id, Links, Piece, Scanned, Section};
+use super::walk::Walk;
 use crate::varint::{Cursor, Writer};
 
 /// See [`Ledger::fresh_part`].
 pub(super) fn fresh_part(ledger: &Ledger, update: &Scanned) -> Bytes {
+    let reached: Vec<u32> = update.sections.iter().map(|section| section.end).collect();
+    part(ledger, update, &reached, |_| u32::MAX)
+}
+
+/// See [`Ledger::ready_part`].
+pub(super) fn ready_part(ledger: &Ledger, update: &Scanned) -> Result<Bytes, DoorError> {
+    let walk = Walk::new(ledger, update)?;
+    let reached: Vec<u32> = update
+        .sections
+        .iter()
+        .map(|section| walk.reached(section.client))
+        .collect();
+    Ok(part(ledger, update, &reached, |client| {
+        walk.reached(client)
+    }))
+}
+
+/// What is above the ledger's clocks and below `reached`, which stands beside the update's sections, and
+/// the unknown deletions below `deleted_to` of their client.
+fn part(
+    ledger: &Ledger,
+    update: &Scanned,
+    reached: &[u32],
+    deleted_to: impl Fn(u64) -> u32,
+) -> Bytes {
     let mut writer = Writer::with_capacity(update.bytes().len() + 16);
-    let new = |section: &&Section| section.end > ledger.next(section.client);
-    writer.var_uint(update.sections.iter().filter(new).count() as u64);
-    for section in update.sections.iter().filter(new) {
-        write_section(&mut writer, update, section, ledger.next(section.client));
+    let news = || {
+        let clocks = |(section, reached): (&Section, &u32)| (ledger.next(section.client), *reached);
+        let with_clocks = update
+            .sections
+            .iter()
+            .zip(reached)
+            .map(move |both| (both.0, clocks(both)));
+        with_clocks.filter(|(section, (next, reached))| next.max(&section.start) < reached)
+    };
+    writer.var_uint(news().count() as u64);
+    for (section, (next, reached)) in news() {
+        write_section(&mut writer, update, section, next, reached);
     }
-    write_deletes(&mut writer, ledger, update);
+    write_deletes(&mut writer, ledger, update, deleted_to);
     writer.finish()
 }
 
-/// The structs of a section from clock `next` on.
-fn write_section(writer: &mut Writer, update: &Scanned, section: &Section, next: u32) {
+/// The structs of a section from clock `next` to clock `reached`.
+fn write_section(
+    writer: &mut Writer,
+    update: &Scanned,
+    section: &Section,
+    next: u32,
+    reached: u32,
+) {
     let pieces = update.pieces_of(section);
     let known = pieces.partition_point(|piece| piece.end <= next);
-    let (before, rest) = pieces.split_at_checked(known).unwrap_or((pieces, &[]));
-    let Some(first) = rest.first() else { return };
-    let structs_before: u64 = before.iter().map(structs).sum();
-    let structs_left = u64::from(section.structs).saturating_sub(structs_before);
-    let whole_from = |piece: Option<&Piece>| piece.map_or(section.ends_at, |piece| piece.at);
-    match first.start < next {
-        true => {
-            let behind = whole_from(rest.get(1));
-            // What is left of a row of GC structs becomes one of them.
-            writer.var_uint(structs_left.saturating_sub(structs(first)) + 1);
-            writer.var_uint(section.client);
-            writer.var_uint(u64::from(next));
-            write_rest(writer, update, section.client, first, next, behind);
-            writer.raw(update.bytes_from(section, behind));
-        }
-        false => {
-            writer.var_uint(structs_left);
-            writer.var_uint(section.client);
-            writer.var_uint(u64::from(first.start));
-            writer.raw(update.bytes_from(section, first.at));
-        }
-    }
+    let past = pieces.partition_point(|piece| piece.end <= reached);
+    let ends_at = pieces.get(past).map_or(section.ends_at, |piece| piece.at);
+    let Some([first, rest @ ..]) = pieces.get(known..past) else {
+        return;
+    };
+    let structs_after: u64 = rest.iter().map(structs).sum();
+    let whole_from = if first.start < next {
+        // What is left of a row of GC structs becomes one of them.
+        writer.var_uint(structs_after + 1);
+        writer.var_uint(section.client);
+        writer.var_uint(u64::from(next));
+        let behind = rest.first().map_or(ends_at, |piece| piece.at);
+        write_rest(writer, update, section.client, first, next, behind);
+        behind
+    } else {
+        writer.var_uint(structs_after + structs(first));
+        writer.var_uint(section.client);
+        writer.var_uint(u64::from(first.start));
+        first.at
+    };
+    writer.raw(
+        update
+            .bytes()
+            .get(whole_from as usize..ends_at as usize)
+            .unwrap_or_default(),
+    );
 }
 
 /// How many structs on the wire a piece is.
@@ -162,16 +207,27 @@ fn write_id(writer: &mut Writer, id: Id) {
     writer.var_uint(u64::from(id.clock));
 }
 
-fn write_deletes(writer: &mut Writer, ledger: &Ledger, update: &Scanned) {
+fn write_deletes(
+    writer: &mut Writer,
+    ledger: &Ledger,
+    update: &Scanned,
+    deleted_to: impl Fn(u64) -> u32,
+) {
     let mut news = Vec::new();
     for (client, ranges) in &update.deletes {
         let mut new = Vec::new();
-        for (start, end) in ranges.as_slice() {
+        let to = deleted_to(*client);
+        for (start, end) in ranges
+            .as_slice()
+            .iter()
+            .map(|(start, end)| (*start, *end.min(&to)))
+        {
             match ledger.deleted(*client) {
+                _ if start >= end => {}
                 Some(deleted) => {
-                    deleted.for_each_missing(*start, *end, |start, end| new.push((start, end)))
+                    deleted.for_each_missing(start, end, |start, end| new.push((start, end)));
                 }
-                None => new.push((*start, *end)),
+                None => new.push((start, end)),
             }
         }
         if !new.is_empty() {

@@ -177,6 +177,16 @@ impl Ledger {
         cut::fresh_part(self, update)
     }
 
+    /// The part of an update that can be applied at once although other parts must wait: what is new up to the
+    /// first gap of each client, as an update of its own, possibly empty. Hold the whole update and judge it
+    /// again later; without this, two updates with holes could wait for each other for ever.
+    ///
+    /// # Errors
+    /// As [`Ledger::judge`].
+    pub fn ready_part(&self, update: &Scanned) -> Result<Bytes, DoorError> {
+        cut::ready_part(self, update)
+    }
+
     /// Whether nothing but deletions in `update` is news. A document may already have deleted those by
     /// itself (an overwritten map entry, the content of a deleted type), which only the document knows.
     pub fn only_deletes_are_new(&self, update: &Scanned) -> bool {

@@ -23,3 +23,6 @@ pub use concat::concat;
 pub use error::{ConcatError, DoorError, ScanError};
 pub use ledger::{Ledger, Verdict};
 pub use scan::{DeleteRange, Scanned, scan};
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ pub(super) fn gather(
     })? {
         Outcome::Nothing => {}
         Outcome::Applied { .. } => spool.push(&update).map_err(spool_error)?,
-        Outcome::Held { missing } => {
+        Outcome::Held { missing, .. } => {
             let clients: Vec<String> = missing.iter().map(ToString::to_string).collect();
             let why = format!(
                 "it builds on earlier changes of the clients {} that this map does not have: import those first",

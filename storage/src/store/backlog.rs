@@ -14,6 +14,9 @@ use crate::journal::{Mark, Placed};
 /// Bytes of records that may wait for sled.
 pub(crate) const BACKLOG_BYTES_MAX: usize = 32 << 20;
 
+/// What a waiting record takes in memory besides the bytes of its frame.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
 /// Most bytes that are put into sled between two looks at the clock.
 const PORTION_BYTES_MAX: usize = 1 << 20;
 
@@ -26,11 +29,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Memory that the batch takes, roughly.
     fn bytes(&self) -> usize {
-        self.records
-            .iter()
-            .map(|placed| placed.place.len as usize)
-            .sum()
+        let of = |placed: &Placed| placed.place.len as usize + RECORD_OVERHEAD_BYTES;
+        self.records.iter().map(of).sum()
     }
 }
 

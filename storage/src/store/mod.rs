@@ -74,6 +74,8 @@ pub(crate) struct Core {
     /// Gone once the store is closed.
     index: RwLock<Option<Arc<Index>>>,
     closing: AtomicBool,
+    /// Number of the last frame when the store was opened.
+    opened_lsn: u64,
 }
 
 /// What is durable.
@@ -176,12 +178,34 @@ impl SledStore {
             .take();
         if let Some(index) = index.and_then(Arc::into_inner) {
             index.close();
+            self.refresh_index();
         }
         if let Some(lock) = threads.lock.take() {
             // Said aloud: a child process that is being started may hold a copy of the handle for an instant.
             let _ = lock.unlock();
         }
         self.core.health.close();
+    }
+
+    /// sled notes where it stands only when it opens; without a note from the end of a busy life, its next
+    /// open goes over all that it wrote. Opened once more now, the next open is fast. Failing does no harm.
+    fn refresh_index(&self) {
+        let core = &self.core;
+        let written = core.durable().end.lsn.saturating_sub(core.opened_lsn);
+        if written < REFRESH_RECORDS || core.health.get() != Health::Ok {
+            return;
+        }
+        let options = &core.options;
+        match Index::open(
+            &core.root.join("sled"),
+            options.cache_bytes,
+            options.index_open_limit,
+        ) {
+            Ok((index, _)) => index.close(),
+            Err(error) => {
+                tracing::warn!(%error, "sled did not open again; the next open checks it")
+            }
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
@@ -203,6 +227,9 @@ impl Drop for SledStore {
         self.stop();
     }
 }
+
+/// Records written in one life after which the next open of sled would take noticeably longer.
+const REFRESH_RECORDS: u64 = 100_000;
 
 fn join(thread: Option<JoinHandle<()>>) {
     if let Some(thread) = thread

@@ -125,6 +125,7 @@ fn finish(
         backlog: Backlog::new(end.lsn),
         index: RwLock::new(Some(Arc::new(index))),
         closing: AtomicBool::new(false),
+        opened_lsn: end.lsn,
         options,
     };
     Ok(Opened {

@@ -1,7 +1,7 @@
 //! Files as version 1 wrote them, which every later version must read: `tests/fixtures/storage/v1`.
 //!
 //! sled's own files are not among them (they are large, and rebuilt from the rest); the rows that stand in
-//! it are, in `rows.hex`. Written once by the ignored test below.
+//! it are, in `rows.hex`. Written once by `write_the_fixture`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -146,10 +146,12 @@ fn rows() -> String {
     rows.iter().map(hex).collect()
 }
 
-/// `cargo test -p mapweave-storage write_the_fixture -- --ignored`, for a new format version only.
+/// Writes the fixture where `MAPWEAVE_WRITE_FIXTURE` is set, which is for a new format version only.
 #[test]
-#[ignore = "writes the fixture of the present format"]
 fn write_the_fixture() {
+    if std::env::var_os("MAPWEAVE_WRITE_FIXTURE").is_none() {
+        return;
+    }
     let dir = TempDir::new().unwrap();
     let (store, _) = open(dir.path(), options());
     block_on(store.append(DOC, news())).unwrap();

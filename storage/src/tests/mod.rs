@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod fixture;
 mod full;
+mod kill;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,12 +4,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until } from './wait.mjs';
 
-const BINARY = process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url));
+const BINARY = resolve(
+  process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url)),
+);
+/** The server under test is configured by its arguments alone; it refuses variables with its prefix that it does not know. */
+const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAPWEAVE_')));
 
 export class Server {
   #folder = mkdtempSync(join(tmpdir(), 'mapweave-clients-'));
@@ -37,6 +41,8 @@ export class Server {
   async restart() {
     const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.#folder], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: ENVIRONMENT,
+      cwd: tmpdir(),
     });
     this.#process = child;
     this.#errors = [];

@@ -187,14 +187,12 @@ test('on a phone nothing is wider than the screen and buttons are large enough f
   await page.touchscreen.tap(180, 330);
   await page.waitForSelector('.panel:not([hidden])');
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
-  const sizes = await page
-    .locator('button:visible')
-    .evaluateAll((buttons) =>
-      buttons.map((button) => ({
-        name: button.getAttribute('aria-label') ?? button.textContent,
-        box: button.getBoundingClientRect().toJSON(),
-      })),
-    );
+  const sizes = await page.locator('button:visible').evaluateAll((buttons) =>
+    buttons.map((button) => ({
+      name: button.getAttribute('aria-label') ?? button.textContent,
+      box: button.getBoundingClientRect().toJSON(),
+    })),
+  );
   for (const { name, box } of sizes)
     assert.ok(box.width >= 44 && box.height >= 44, `${name}: ${box.width} × ${box.height}`);
   await page.screenshot({ path: `${SHOTS}phone.png` });
