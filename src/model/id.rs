@@ -124,11 +124,12 @@ impl SourceId {
 }
 
 impl fmt::Display for SourceId {
-    /// The text itself; a number in canonical decimals.
+    /// The text itself; a number in plain decimals without exponent.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Number(number) => write!(f, "{}", json_number(*number)),
+            // −0 and 0 are one id.
+            Self::Number(number) => write!(f, "{}", number + 0.0),
         }
     }
 }
@@ -210,6 +211,8 @@ mod tests {
         assert_eq!(fid(5.0), "5");
         assert_eq!(fid(-17.0), "-17");
         assert_eq!(fid(-0.0), "0");
+        assert_eq!(fid(1e20), "100000000000000000000");
+        assert!(fid(1e300).starts_with('x'));
         assert_eq!(
             fid(1.5),
             Fid::of_source(&SourceId::Text("1.5".into())).to_string()

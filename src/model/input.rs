@@ -215,22 +215,55 @@ impl Content {
         Fid::of_content(&self.hash(), occurrence)
     }
 
-    /// A hash of geometry, properties and members in canonical form.
+    /// A hash of geometry, properties and members in canonical form. It must never change: ids are made from it.
     pub(crate) fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
         let geometry = self
             .geometry
             .as_ref()
             .map_or(Value::Null, |geometry| canonical(geometry.to_value()));
-        for text in [
-            geometry.to_string(),
-            text(&self.properties),
-            text(&self.members),
-        ] {
-            hasher.update(text.as_bytes()).update(b"\n");
-        }
+        let mut hasher = blake3::Hasher::new();
+        hash(&mut hasher, &geometry);
+        hash_members(&mut hasher, &self.properties);
+        hash_members(&mut hasher, &self.members);
         *hasher.finalize().as_bytes()
     }
+}
+
+/// Hashes a value by its structure: a letter for its kind, lengths and numbers as 8 bytes, big-endian.
+fn hash(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Null => drop(hasher.update(b"n")),
+        Value::Bool(value) => drop(hasher.update(if *value { b"t" } else { b"f" })),
+        Value::Number(number) => {
+            let bits = (number.as_f64().unwrap_or_default() + 0.0).to_bits();
+            hasher.update(b"d").update(&bits.to_be_bytes());
+        }
+        Value::String(text) => hash_text(hasher, text),
+        Value::Array(items) => {
+            hasher
+                .update(b"a")
+                .update(&(items.len() as u64).to_be_bytes());
+            items.iter().for_each(|item| hash(hasher, item));
+        }
+        Value::Object(members) => hash_members(hasher, members),
+    }
+}
+
+fn hash_members(hasher: &mut blake3::Hasher, members: &Map<String, Value>) {
+    hasher
+        .update(b"o")
+        .update(&(members.len() as u64).to_be_bytes());
+    for (name, value) in members {
+        hash_text(hasher, name);
+        hash(hasher, value);
+    }
+}
+
+fn hash_text(hasher: &mut blake3::Hasher, text: &str) {
+    hasher
+        .update(b"s")
+        .update(&(text.len() as u64).to_be_bytes())
+        .update(text.as_bytes());
 }
 
 fn check(name: &str, value: &Value) -> Result<(), InputFault> {
@@ -356,6 +389,11 @@ mod tests {
         );
         assert_eq!(one.fid(0), same.fid(0));
         assert_ne!(one.fid(0), one.fid(1));
+        assert_eq!(
+            one.fid(0).as_str(),
+            "x59NycL6F1cG0zfvv",
+            "ids from content must never change"
+        );
         assert_ne!(one.fid(0), content(r#"{"a":1}"#).checked().unwrap().fid(0));
     }
 }

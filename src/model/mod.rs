@@ -25,6 +25,8 @@ mod record;
 mod report;
 mod schema;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use feature::{Edited, Feature, State};
