@@ -31,7 +31,8 @@ pub(super) fn run(config: Config, console: &mut Console) -> Result<Exit, Error> 
     })
 }
 
-/// Serves until `shutdown` completes. The address comes first and alone on standard output.
+/// Serves until `shutdown` completes. Standard output gets one line, `listening on http://ADDRESS:PORT`,
+/// once the store is open.
 pub(super) async fn serve(
     config: Config,
     console: &mut Console,
