@@ -179,7 +179,7 @@ impl Served {
                 .recv()
                 .expect("the server ended before it had an address");
         }
-        let url = text.trim().to_owned();
+        let url = text.trim().trim_start_matches("listening on ").to_owned();
         Self {
             url,
             stop: Some(stop),

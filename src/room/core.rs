@@ -462,8 +462,10 @@ impl Core {
                 self.turn.push((from, brought));
                 Ok(false)
             }
-            Outcome::Held { .. } => {
+            Outcome::Held { went_in, .. } => {
                 self.append(Kind::Gapped, raw.clone(), origin, fx);
+                self.difference = None;
+                went_in.iter().for_each(|update| self.cache.push(update));
                 let message = Outgoing::new(Message::Update(raw));
                 fx.broadcast.push(Broadcast {
                     message,

@@ -157,7 +157,8 @@ pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Re
         Outcome::Applied { brought, released } => {
             Ok(std::iter::once(brought).chain(released).collect())
         }
-        Outcome::Nothing | Outcome::Held { .. } => Ok(Vec::new()),
+        Outcome::Held { went_in, .. } => Ok(went_in),
+        Outcome::Nothing => Ok(Vec::new()),
     }
 }
 

@@ -51,10 +51,12 @@ pub enum Outcome {
         /// What had waited for it, in the order in which it went in after it.
         released: Vec<Scanned>,
     },
-    /// Something it builds on is missing: kept whole until that comes.
+    /// Something that a part of it builds on is missing: kept whole until that comes.
     Held {
         /// Clients of which earlier changes are missing.
         missing: Vec<ClientId>,
+        /// The part that went in at once, and what had waited for it, in order.
+        went_in: Vec<Scanned>,
     },
 }
 
@@ -153,11 +155,10 @@ impl Replica {
     pub fn receive(&mut self, update: Scanned, source: u64) -> Result<Outcome, Refused> {
         match self.ledger.judge(&update)? {
             Verdict::Nothing => Ok(Outcome::Nothing),
-            Verdict::Gap { missing } => self.hold(
-                update,
-                source,
-                missing.into_iter().map(|(c, _)| c).collect(),
-            ),
+            Verdict::Gap { missing } => {
+                let missing = missing.into_iter().map(|(client, _)| client).collect();
+                self.hold(update, source, missing)
+            }
             Verdict::Fresh => self.take_in(update),
             Verdict::Overlap => match scan(self.ledger.fresh_part(&update), usize::MAX) {
                 Ok(part) => self.take_in(part),
@@ -244,33 +245,53 @@ impl Replica {
                 });
             }
         }
+        let went_in = self.take_in_ready(&update)?;
         self.held_bytes += bytes;
         self.held.push(HeldUpdate { source, update });
-        Ok(Outcome::Held { missing })
+        Ok(Outcome::Held { missing, went_in })
     }
 
-    /// Applies held updates whose base is complete now, until none is left that could be.
+    /// Applies the part of an update with a gap that has all it builds on.
+    fn take_in_ready(&mut self, update: &Scanned) -> Result<Vec<Scanned>, Refused> {
+        let ready = scan(self.ledger.ready_part(update)?, usize::MAX)?;
+        match self.ledger.judge(&ready)? {
+            Verdict::Fresh | Verdict::Overlap => match self.take_in(ready)? {
+                Outcome::Applied { brought, released } => {
+                    Ok(std::iter::once(brought).chain(released).collect())
+                }
+                Outcome::Nothing | Outcome::Held { .. } => Ok(Vec::new()),
+            },
+            Verdict::Nothing | Verdict::Gap { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// Applies what is ready now of the updates that wait, until nothing more is. Those wholly in wait no longer.
     fn release_held(&mut self) -> Result<Vec<Scanned>, Refused> {
         let mut went_in = Vec::new();
         let mut index = 0;
-        while index < self.held.len() {
-            let update = &self.held[index].update;
-            let part = match self.ledger.judge(update) {
-                Ok(Verdict::Gap { .. }) => {
-                    index += 1;
-                    continue;
-                }
-                Ok(Verdict::Fresh) => Some(update.bytes().clone()),
-                Ok(Verdict::Overlap) => Some(self.ledger.fresh_part(update)),
+        while let Some(HeldUpdate { update, .. }) = self.held.get(index) {
+            let (ready, waits) = match self.ledger.judge(update) {
+                Ok(Verdict::Gap { .. }) => (self.ledger.ready_part(update).ok(), true),
+                Ok(Verdict::Fresh) => (Some(update.bytes().clone()), false),
+                Ok(Verdict::Overlap) => (Some(self.ledger.fresh_part(update)), false),
                 // What breaks a rule once its base is known is dropped here and stays in the log.
-                Ok(Verdict::Nothing) | Err(_) => None,
+                Ok(Verdict::Nothing) | Err(_) => (None, false),
             };
-            let released = self.held.remove(index);
-            self.held_bytes -= released.update.bytes().len();
-            if let Some(Ok(part)) = part.map(|bytes| scan(bytes, usize::MAX)) {
-                self.apply(part.bytes())?;
-                self.ledger.admit(&part);
-                went_in.push(part);
+            if waits {
+                index += 1;
+            } else {
+                self.held_bytes -= self.held.remove(index).update.bytes().len();
+            }
+            let Some(Ok(ready)) = ready.map(|bytes| scan(bytes, usize::MAX)) else {
+                continue;
+            };
+            if matches!(
+                self.ledger.judge(&ready),
+                Ok(Verdict::Fresh | Verdict::Overlap)
+            ) {
+                self.apply(ready.bytes())?;
+                self.ledger.admit(&ready);
+                went_in.push(ready);
                 index = 0;
             }
         }
@@ -442,6 +463,23 @@ mod tests {
         );
         assert_eq!(keys(&replica), ["a", "b", "c"]);
         assert!(matches!(replica.receive(a, 1), Ok(Outcome::Nothing)));
+    }
+
+    #[test]
+    fn what_is_ready_of_an_update_with_a_gap_goes_in_at_once() {
+        let (ours, theirs) = (updates(7, &["a", "b"]), updates(9, &["c"]));
+        let mixed = concat(&[&ours[1], &theirs[0]]).unwrap();
+        let mut replica = Replica::new(HeldLimits::default());
+        let held = replica
+            .receive(scan(mixed, usize::MAX).unwrap(), 1)
+            .unwrap();
+        assert!(matches!(held, Outcome::Held { went_in, .. } if went_in.len() == 1));
+        assert_eq!(keys(&replica), ["c"]);
+        replica.receive(ours[0].clone(), 1).unwrap();
+        assert_eq!(
+            (keys(&replica), replica.held().len()),
+            (vec!["a".into(), "b".into(), "c".into()], 0)
+        );
     }
 
     #[test]
