@@ -139,6 +139,15 @@ pub enum DoorError {
         /// Its clock.
         clock: u64,
     },
+    /// An entry under a key takes several clocks and stays. No writer makes one; yrs reads freed memory if the
+    /// part that is not the last outlives its map.
+    #[error("struct {clock} of client {client} is a map entry of several values")]
+    LongEntry {
+        /// The client of the struct.
+        client: ClientId,
+        /// Its clock.
+        clock: u64,
+    },
     /// Structs of several clients wait for each other in a circle.
     #[error("struct {clock} of client {client} depends on itself through other clients")]
     Circular {

@@ -48,7 +48,7 @@ struct Run {
 /// Where something lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// Hash of its parent and, in a map, its key.
+    /// Hash of its parent and, in a map, its key; the lowest bit says whether there is a key.
     pub(super) place: u64,
     /// 1 in a root type, one more in each shared type below.
     pub(super) depth: u8,
@@ -69,6 +69,11 @@ pub(super) enum What {
 }
 
 impl Spot {
+    /// Whether it lies under a key rather than in a list.
+    pub(super) fn is_keyed(self) -> bool {
+        self.place & 1 == 1
+    }
+
     pub(super) const GONE: Self = Self {
         place: 0,
         depth: 0,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::content;
 use super::error::ScanError;
-use super::ranges::Ranges;
+use super::ranges::{Cover, Ranges};
 use crate::id::ClientId;
 use crate::limits::{CLIENTS_MAX, CLOCK_MAX};
 use crate::varint::Cursor;
@@ -68,7 +68,8 @@ pub(super) struct Piece {
     right_clock: u32,
     left_client: u64,
     right_client: u64,
-    /// Hash of parent and key where the parent is explicit; how many structs it is in a row of GC.
+    /// Hash of parent and key where the parent is explicit, its lowest bit set where there is a key; how many
+    /// structs it is in a row of GC.
     pub(super) place: u64,
 }
 
@@ -154,7 +155,7 @@ impl Scanned {
         })
     }
 
-    /// The ranges that it deletes: clients in the order of its bytes, ranges of a client ascending and disjoint.
+    /// The ranges that it deletes: clients descending, ranges of a client ascending and disjoint.
     pub fn deletes(&self) -> impl Iterator<Item = DeleteRange> + '_ {
         self.deletes.iter().flat_map(|(client, ranges)| {
             ranges.as_slice().iter().map(|(start, end)| DeleteRange {
@@ -163,6 +164,14 @@ impl Scanned {
                 end: u64::from(*end),
             })
         })
+    }
+
+    pub(super) fn deletes_whole(&self, client: u64, start: u32, end: u32) -> bool {
+        let found = self.deletes.binary_search_by(|(c, _)| client.cmp(c)).ok();
+        let ranges = found
+            .and_then(|index| self.deletes.get(index))
+            .map(|(_, ranges)| ranges);
+        ranges.is_some_and(|ranges| ranges.cover(start, end) == Cover::Whole)
     }
 
     pub(super) fn pieces_of(&self, section: &Section) -> &[Piece] {
@@ -201,7 +210,8 @@ impl fmt::Debug for Scanned {
 /// # Errors
 /// The first rule that the bytes break. Besides what the format demands: nothing empty, no client twice,
 /// clocks below 2^31, values nested at most 64 deep, no trailing bytes, none of the content that only one of
-/// Yjs 13 and yrs understands (JSON content, XML hooks, weak links, moves).
+/// Yjs 13 and yrs understands (JSON content, XML hooks, weak links, moves), and no
+/// subdocuments, which yrs does not delete safely.
 pub fn scan(update: Bytes, bytes_max: usize) -> Result<Scanned, ScanError> {
     let bytes_max = bytes_max.min(u32::MAX as usize);
     if update.len() > bytes_max {
@@ -358,7 +368,7 @@ fn links(cursor: &mut Cursor<'_>, info: u8, id: Id, piece: &mut Piece) -> Result
             if info & HAS_KEY != 0 {
                 cursor.string()?.hash(&mut place);
             }
-            piece.place = place.finish();
+            piece.place = place.finish() & !1 | u64::from(info & HAS_KEY != 0);
             links
         }
     };

@@ -280,6 +280,14 @@ impl<'a> Walk<'a> {
         if spot.what == What::Gone {
             return Ok(Spot::GONE);
         }
+        let new_from = piece.start.max(next);
+        if spot.is_keyed()
+            && piece.end - new_from > 1
+            && piece.kind != content::DELETED
+            && !self.update.deletes_whole(id.client, new_from, piece.end)
+        {
+            return Err(DoorError::LongEntry { client, clock });
+        }
         spot.what = match piece.kind {
             content::TYPE => What::Type,
             content::DELETED => What::Deleted,

@@ -1,5 +1,7 @@
 //! The scanner, the ledger and `concat` against yrs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod build;
 mod laws;
 mod replicas;
+mod wild;
