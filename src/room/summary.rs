@@ -1,21 +1,20 @@
 //! What a list of maps tells of a document.
 
-use yrs::{Any, Doc, Map, Out, ReadTxn, Transact};
+use yrs::{Doc, Map, ReadTxn, Transact};
 
 use super::container::Summary;
+use crate::model::MapView;
 
 /// Counts the features that `doc` shows and reads its title.
 pub fn summarize(doc: &Doc) -> Summary {
     let txn = doc.transact();
-    let title = txn
-        .get_map("meta")
-        .and_then(|meta| match meta.get(&txn, "title") {
-            Some(Out::Any(Any::String(title))) => Some(title.to_string()),
-            _ => None,
-        });
-    let features = txn.get_map("feat").map_or(0, |feat| feat.len(&txn));
-    Summary {
-        features: u64::from(features),
-        title: title.unwrap_or_default(),
-    }
+    let count = |root| txn.get_map(root).map_or(0, |map| map.len(&txn));
+    // Where nothing was ever deleted every record is a feature, and no index of the whole map is needed.
+    let features = match count("gone") {
+        0 => u64::from(count("feat")),
+        _ => MapView::new(&txn).feature_count() as u64,
+    };
+    let title = txn.get_map("meta").and_then(|meta| meta.get(&txn, "title"));
+    let title = title.map(|title| title.to_string(&txn)).unwrap_or_default();
+    Summary { features, title }
 }

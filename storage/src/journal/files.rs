@@ -409,16 +409,27 @@ impl Files {
             .map_err(|e| StoreError::io("cut", &path, e))
     }
 
-    /// Makes what is in journal file `id` durable: a process may have been killed between write and sync.
-    pub(crate) fn sync(&self, id: u64) -> Result<(), StoreError> {
-        let path = self.log_path(id);
-        match self.disk.len(&path) {
-            Ok(len) => self
-                .disk
-                .truncate(&path, len)
-                .map_err(|e| StoreError::io("sync", &path, e)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StoreError::io("sync", &path, error)),
+    /// Makes what stands behind `durable` durable, before anything rests on it: the only file that can hold
+    /// unsynced bytes, the last, is written anew.
+    ///
+    /// A sync would not do: after a sync that failed, the machine's memory has the bytes, the disk does
+    /// not, and the next sync says that all is well.
+    pub(crate) fn settle(&self, durable: Mark) -> Result<(), StoreError> {
+        let ids = self.journal_ids()?;
+        let Some(last) = ids.into_iter().rfind(|id| !self.is_unused(*id)) else {
+            return Ok(());
+        };
+        let path = self.log_path(last);
+        let len = self
+            .disk
+            .len(&path)
+            .map_err(|e| StoreError::io("read", &path, e))?;
+        if (last, len) <= (durable.file, durable.offset) {
+            return Ok(());
+        }
+        match crate::disk::read_whole(&*self.disk, &path, JOURNAL_FILE_BYTES_MAX)? {
+            Some(bytes) => write_durable(&*self.disk, &path, &bytes),
+            None => Ok(()),
         }
     }
 

@@ -43,6 +43,9 @@ pub(crate) fn open(root: &Path, options: StoreOptions) -> Result<Opened, StoreEr
     let from = loaded
         .as_ref()
         .map_or(Mark::START, |loaded| loaded.checkpoint);
+    if options.access == Access::ReadWrite {
+        files.settle(from)?;
+    }
     let replay = Replay::new(&index, catalog_of(loaded), from, founded.identity.store);
     let replayed = replay.run(&files)?;
     let mut identity = founded.identity;
@@ -303,8 +306,7 @@ fn catalog_of(loaded: Option<Loaded>) -> Catalog {
     catalog
 }
 
-/// Makes what the journal holds durable, since a kill may have come between a write and its sync, and
-/// begins a new file: then everything in the files before is known to be durable.
+/// Begins a new journal file: then everything in the files before is known to be durable.
 fn begin_journal(
     options: &StoreOptions,
     files: &Files,
@@ -315,8 +317,6 @@ fn begin_journal(
     for id in files.journal_ids()? {
         if files.is_unused(id) {
             files.remove(id)?;
-        } else {
-            files.sync(id)?;
         }
     }
     options
