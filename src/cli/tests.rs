@@ -4,11 +4,12 @@
 
 use std::io::{self, Cursor, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use mapweave_proto::MapName;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 use yrs::{Any, Doc, Map, ReadTxn, StateVector, Transact};
 
@@ -44,10 +45,16 @@ impl Write for Shared {
     }
 }
 
-/// An address where nobody listens: it was free a moment ago, and tests do not fight for ports.
+/// An address that is ours and where nobody listens, so that no other test's server can come to have it.
 fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static HELD: OnceLock<(TcpSocket, String)> = OnceLock::new();
+    let held = HELD.get_or_init(|| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        (socket, address)
+    });
+    held.1.clone()
 }
 
 /// Runs `mapweave` with `args` in `folder`; no server answers at the configured address.
@@ -431,6 +438,78 @@ fn damage_makes_verify_fail_and_is_named_with_its_place() {
     assert_eq!(json["ok"], Value::Bool(false));
 }
 
+/// Turns a bit of a record in the middle of a map's log.
+fn damage_journal(folder: &Path) {
+    let mut files: Vec<_> = ["journal", "archive"]
+        .iter()
+        .filter_map(|part| std::fs::read_dir(folder.join("data").join(part)).ok())
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let file = files
+        .iter()
+        .find(|file| contains(&std::fs::read(file).unwrap(), b"Map m").is_some());
+    let file = file.expect("a journal file with the title");
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = contains(&bytes, b"Map m").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+#[test]
+fn a_damaged_record_makes_verify_fail_for_the_map_that_has_it() {
+    let folder = folder_with(&["m", "other"]);
+    damage_journal(folder.path());
+    for args in [&["verify"][..], &["verify", "m"]] {
+        let ran = mapweave(folder.path(), args).ended(Exit::Failed);
+        for word in ["damaged: map \"m\"", "file journal/", "byte "] {
+            assert!(ran.out.contains(word), "{word}: {} {}", ran.out, ran.err);
+        }
+    }
+    let other = mapweave(folder.path(), &["verify", "other", "--json"]).json();
+    assert_eq!(other["maps"][0]["ok"], Value::Bool(true));
+    assert_eq!(
+        mapweave(folder.path(), &["maps", "--json"])
+            .done()
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_not_told_off() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let folder = folder_with(&["m"]);
+    let err = Shared::default();
+    let (input, out) = (Box::new(io::empty()), Box::new(Gone));
+    let mut console = Console {
+        input,
+        out,
+        err: Box::new(err.clone()),
+        watched: Watched::No,
+    };
+    let environment = FixedEnvironment::in_folder(folder.path());
+    let args = ["mapweave", "export", "m", "--data", "data"].map(Into::into);
+    assert_eq!(run(args, &environment, &mut console), Exit::Failed);
+    assert!(!err.text().contains("error"), "{}", err.text());
+}
+
 #[test]
 fn a_port_in_use_is_told_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();
@@ -448,7 +527,10 @@ fn a_port_in_use_is_told_before_anything_is_touched() {
 #[test]
 fn the_doctor_finds_a_sound_folder_sound_and_names_what_is_not() {
     let folder = folder_with(&["m"]);
-    let well = mapweave(folder.path(), &["doctor", "--json"]).done().json();
+    let environment =
+        FixedEnvironment::in_folder(folder.path()).with("MAPWEAVE_LISTEN", "127.0.0.1:0");
+    let doctor = |args: &[&str]| mapweave_in(&environment, &[&["doctor"], args].concat(), "");
+    let well = doctor(&["--json"]).done().json();
     assert_eq!(well["ok"], Value::Bool(true));
     let names: Vec<&str> = well["checks"]
         .as_array()
@@ -469,8 +551,7 @@ fn the_doctor_finds_a_sound_folder_sound_and_names_what_is_not() {
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
-    let ill =
-        mapweave(folder.path(), &["doctor", "--set", "room.keepalive_s=99"]).ended(Exit::Failed);
+    let ill = doctor(&["--set", "room.keepalive_s=99"]).ended(Exit::Failed);
     assert!(
         ill.out.contains("FAIL  configuration") && ill.out.contains("room.keepalive_s"),
         "{}",
