@@ -534,9 +534,19 @@ impl Core {
             if first.until > self.log.durable {
                 break;
             }
-            if let Some(Waiting { until, who }) = self.waiting.pop_front() {
+            if let Some(Waiting { until, who }) = self.waiting.pop_front()
+                && self.is_there(&who)
+            {
                 tell(who, until, fx);
             }
+        }
+    }
+
+    /// Whether somebody who waits can still be told: a connection may have ended meanwhile.
+    fn is_there(&self, who: &Waiter) -> bool {
+        match who {
+            Waiter::Session(session, _) => self.sessions.contains_key(session),
+            Waiter::Ticket(_) => true,
         }
     }
 

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 pub use accept::listen;
 pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
-pub use ws::frame;
+pub use ws::{backlog, frame};
 
 use crate::config::Config;
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
