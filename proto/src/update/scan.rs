@@ -26,6 +26,17 @@ pub struct Scanned {
     pub(super) deletes_at: u32,
 }
 
+/// What joining an update with others takes: its bytes, clocks and deletions.
+#[derive(Debug, Clone)]
+pub struct Outline(pub(super) Scanned);
+
+impl Outline {
+    /// The update.
+    pub fn bytes(&self) -> &Bytes {
+        self.0.bytes()
+    }
+}
+
 /// A range of one client's clocks that an update deletes; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteRange {
@@ -49,6 +60,8 @@ pub(super) struct Section {
     /// Its clocks.
     pub(super) start: u32,
     pub(super) end: u32,
+    /// Offset of its first struct.
+    starts_at: u32,
     /// Offset of the byte after its last struct.
     pub(super) ends_at: u32,
 }
@@ -124,6 +137,14 @@ impl Piece {
 }
 
 impl Scanned {
+    /// The same update, remembering no more than [`concat`](crate::concat) needs: for a large state a fraction
+    /// of the memory. A ledger cannot judge it any more; [`scan`] its bytes again for that.
+    #[must_use]
+    pub fn outline(mut self) -> Outline {
+        self.pieces = Vec::new();
+        Outline(self)
+    }
+
     /// The update.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -178,6 +199,11 @@ impl Scanned {
         self.pieces
             .get(section.first as usize..section.past as usize)
             .unwrap_or_default()
+    }
+
+    /// All structs of `section`.
+    pub(super) fn structs_of(&self, section: &Section) -> &[u8] {
+        self.bytes_from(section, section.starts_at)
     }
 
     /// The bytes of `section` from one of its pieces on.
@@ -275,6 +301,7 @@ fn section(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         });
     }
     let (start, first) = (clock, offset(scanned.pieces.len()));
+    let starts_at = offset(cursor.at());
     for _ in 0..structs {
         let piece = piece(cursor, client, clock)?;
         clock = piece.end;
@@ -299,6 +326,7 @@ fn section(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         past,
         start,
         end: clock,
+        starts_at,
         ends_at,
     });
     Ok(())
