@@ -54,7 +54,7 @@ impl Fid {
 
     /// The id of a feature without one: a hash of its content and of how many equal ones came before it.
     #[must_use]
-    pub(super) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
+    pub(crate) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content).update(&occurrence.to_be_bytes());
         Self(format!("x{}", digits(&hasher.finalize(), HASH_DIGITS)))
