@@ -1,4 +1,4 @@
-//! Names of features, layers and sessions, and how foreign ids become ours (ruling on ids in `docs/model.md`).
+//! Names of features, layers and sessions, and how foreign ids become ours.
 //!
 //! A hash is the first 16 bytes of BLAKE3 as one big-endian number; its lowest base-62 digits, highest first,
 //! over the digits `0-9A-Za-z`.
