@@ -328,13 +328,28 @@ impl Core {
                 .push((session, Outgoing::new(Message::Update(held.clone()))));
         }
         self.synced(session);
+        self.knows(session, have);
     }
 
     fn synced(&mut self, session: SessionId) {
-        let base = Arc::new(self.replica.ledger().state_vector());
         if let Some(session) = self.sessions.get_mut(&session) {
             session.synced = true;
-            session.base = base;
+        }
+    }
+
+    /// A connection said what it has. What it is sent now counts only once the network has it all: its queue
+    /// may overflow before. Of what it claims, only what is in the map takes memory.
+    fn knows(&mut self, session: SessionId, have: &StateVector) {
+        let Some(session) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let ledger = self.replica.ledger();
+        let known = have
+            .iter()
+            .map(|(client, clock)| (client, clock.min(ledger.clock(client))));
+        let known: StateVector = known.collect();
+        if !session.base.covers(&known) {
+            session.base = Arc::new(known);
         }
     }
 

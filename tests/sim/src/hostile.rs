@@ -6,6 +6,9 @@ use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, Message, Writer,
 use crate::rng::Rng;
 use crate::ws::masked;
 
+/// A root of its own: some clients show what has a gap before it, others wait, and both are right.
+const ROOT: &str = "hostile";
+
 /// Bytes for the wire.
 pub(crate) struct Attack {
     pub(crate) bytes: Vec<u8>,
@@ -117,7 +120,7 @@ fn begin(client: u64, structs: u64, clock: u64) -> Writer {
 
 fn in_root(w: &mut Writer, info: u8) {
     w.raw(&[info, 1]);
-    w.string(crate::edits::TITLE);
+    w.string(ROOT);
 }
 
 #[cfg(test)]

@@ -344,6 +344,10 @@ impl Simulation {
     }
 
     fn deliver_to(&mut self, id: SessionId, way: Way, most: usize) -> Result<(), String> {
+        if way == Way::Up {
+            // A connection reads nothing before it has asked to join.
+            self.attach(id)?;
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };

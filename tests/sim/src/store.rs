@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt};
 use mapweave::room::{
     Fetched, HeldLimits, Loaded, Replica, Verified, build, fetch, replay, verify,
 };
-use mapweave_proto::{DocId, MapName, Scanned, Seq};
+use mapweave_proto::{DocId, MapName, Scanned, Seq, scan};
 use mapweave_storage::{MemoryLog, NewRecord, UpdateLog};
 use std::sync::Arc;
 
@@ -125,8 +125,48 @@ impl Store {
 }
 
 /// Whether `replica` has all of `update`, in the document or waiting for its base.
-pub(crate) fn holds(replica: &mut Replica, update: &Scanned) -> bool {
-    replica.held().any(|held| held == update.bytes()) || replica.brings_nothing(update)
+fn holds(replica: &mut Replica, update: &Scanned) -> bool {
+    if replica.brings_nothing(update) {
+        return true;
+    }
+    let waiting = replica.held().cloned();
+    let parts: Vec<Scanned> = waiting
+        .chain(replica.encode_state().ok())
+        .filter_map(|bytes| scan(bytes, usize::MAX).ok())
+        .collect();
+    let has = |of: fn(&Scanned) -> Vec<Range>| {
+        let mut known: Vec<Range> = parts.iter().flat_map(of).collect();
+        known.sort_unstable();
+        of(update).into_iter().all(|range| covers(&known, range))
+    };
+    has(clocks_of) && has(deletes_of)
+}
+
+/// A client and some of its clocks.
+type Range = (u64, u64, u64);
+
+fn clocks_of(update: &Scanned) -> Vec<Range> {
+    update
+        .clients()
+        .map(|(c, start, end)| (c.0, start, end))
+        .collect()
+}
+
+fn deletes_of(update: &Scanned) -> Vec<Range> {
+    update
+        .deletes()
+        .map(|r| (r.client.0, r.start, r.end))
+        .collect()
+}
+
+/// Whether sorted ranges cover one.
+fn covers(known: &[Range], (client, mut from, end): Range) -> bool {
+    for (_, start, past) in known.iter().filter(|range| range.0 == client) {
+        if *start <= from {
+            from = from.max(*past);
+        }
+    }
+    from >= end
 }
 
 /// What the map is called.
