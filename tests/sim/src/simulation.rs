@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use mapweave::room::Replica;
-use mapweave_proto::{Access, ClientId, Message, SessionId, scan, yws};
+use mapweave_proto::{Access, ClientId, Message, Scanned, SessionId, scan, yws};
 use yrs::{Doc, ReadTxn, Transact};
 
 use crate::client::{Client, Reaction, token_number};
-use crate::content::Content;
+use crate::content::{Content, clocks_of, deletes_of, joined};
 use crate::edits::{self, document};
 use crate::hostile;
 use crate::link::{Link, Way};
@@ -721,12 +721,7 @@ impl Simulation {
     /// A restart finds what the durable records say.
     fn check_restart(&mut self) -> Result<(), String> {
         let (found, truth) = (self.server.core().replica(), self.store.truth());
-        let held = |replica: &Replica| {
-            let mut held: Vec<Bytes> = replica.held().cloned().collect();
-            held.sort_unstable();
-            held
-        };
-        if held(found) != held(truth) {
+        if waiting(found) != waiting(truth) {
             return Err("a restart finds other waiting updates than the log holds".to_owned());
         }
         let found = found.encode_state().map_err(|why| why.to_string())?;
@@ -849,6 +844,22 @@ impl Simulation {
         self.report.gaps += self.server.gaps;
         Ok(())
     }
+}
+
+/// What waits, as ranges of clocks beyond the document: structs, then deletions.
+fn waiting(replica: &Replica) -> [Vec<(u64, u64, u64)>; 2] {
+    let held = replica.held().cloned();
+    let held: Vec<Scanned> = held
+        .filter_map(|held| scan(held, usize::MAX).ok())
+        .collect();
+    let beyond = |(client, start, end): (u64, u64, u64)| {
+        let start = start.max(replica.ledger().clock(ClientId(client)));
+        (start < end).then_some((client, start, end))
+    };
+    let ranges = |of: fn(&Scanned) -> Vec<(u64, u64, u64)>| {
+        joined(held.iter().flat_map(of).filter_map(beyond).collect())
+    };
+    [ranges(clocks_of), ranges(deletes_of)]
 }
 
 /// Whose earlier changes the updates that wait are waiting for.
