@@ -19,6 +19,7 @@ pub use message::Message;
 pub use session::{Access, Effect, Event, Phase, Refusal, Session, SessionLimits, ToRoom};
 pub use state_vector::StateVector;
 pub use update::{
-    ConcatError, DeleteRange, DoorError, Ledger, ScanError, Scanned, Verdict, concat, scan,
+    ConcatError, DeleteRange, DoorError, Ledger, Outline, ScanError, Scanned, Verdict, concat,
+    extend, scan,
 };
 pub use varint::{Reader, Writer};

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use mapweave_proto::{
-    ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan,
+    ClientId, DoorError, Ledger, Outline, ScanError, Scanned, StateVector, Verdict, extend, scan,
 };
 use yrs::updates::decoder::Decode;
 
@@ -348,8 +348,8 @@ impl Replica {
 /// Encoded state of a map for those who join, made once and shared: a state and the updates since.
 #[derive(Default)]
 pub struct StateCache {
-    base: Option<Scanned>,
-    tail: Vec<Scanned>,
+    base: Option<Outline>,
+    tail: Vec<Outline>,
     tail_bytes: usize,
     joined: Option<Bytes>,
 }
@@ -361,7 +361,7 @@ impl StateCache {
     /// Where `state` is no update.
     pub fn new(state: Scanned) -> Self {
         Self {
-            base: Some(state),
+            base: Some(state.outline()),
             ..Self::default()
         }
     }
@@ -374,7 +374,7 @@ impl StateCache {
         if self.tail_bytes > base.bytes().len().max(TAIL_BYTES_MIN) {
             self.clear();
         } else {
-            self.tail.push(brought.clone());
+            self.tail.push(brought.clone().outline());
         }
     }
 
@@ -386,7 +386,7 @@ impl StateCache {
     /// Bytes kept.
     pub fn bytes(&self) -> usize {
         let part = |b: Option<&Bytes>| b.map_or(0, Bytes::len);
-        part(self.base.as_ref().map(Scanned::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
+        part(self.base.as_ref().map(Outline::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
     }
 
     /// The whole state of `replica` as one update.
@@ -399,7 +399,7 @@ impl StateCache {
         }
         let state = replica.encode_state()?;
         self.clear();
-        self.base = scan(state.clone(), usize::MAX).ok();
+        self.base = scan(state.clone(), usize::MAX).ok().map(Scanned::outline);
         Ok(state)
     }
 
@@ -410,8 +410,7 @@ impl StateCache {
             return Some(base.bytes().clone());
         }
         if self.joined.is_none() {
-            let parts: Vec<&Scanned> = std::iter::once(base).chain(&self.tail).collect();
-            self.joined = concat(&parts).ok();
+            self.joined = extend(base, &self.tail).ok();
         }
         self.joined.clone()
     }
@@ -439,6 +438,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use mapweave_proto::concat;
     use yrs::{Map, WriteTxn};
 
     /// One update per key, all of one client.

@@ -1,6 +1,7 @@
 //! The scanner, the ledger and `concat` against yrs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attacks;
 mod build;
 mod laws;
 mod replicas;
