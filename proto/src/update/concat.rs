@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cut::write_delete_set;
 use super::error::ConcatError;
 use super::ranges::Ranges;
-use super::scan::{Scanned, Section};
+use super::scanned::{Scanned, Section};
 use crate::id::ClientId;
 use crate::varint::Writer;
 

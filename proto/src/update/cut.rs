@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::content;
 use super::error::DoorError;
 use super::ledger::Ledger;
-use super::scan::{Id, Links, Piece, Scanned, Section};
+use super::scanned::{Id, Links, Piece, Scanned, Section};
 use super::walk::Walk;
 use crate::varint::{Cursor, Writer};
 

@@ -8,7 +8,7 @@ use super::content;
 use super::cut;
 use super::error::DoorError;
 use super::ranges::{Cover, Ranges};
-use super::scan::{Id, Scanned};
+use super::scanned::{Id, Scanned};
 use super::walk::Walk;
 use crate::id::ClientId;
 use crate::limits::CLIENTS_MAX;
@@ -89,7 +89,9 @@ pub enum Verdict {
     /// It continues what is there and everything it depends on is there: its own bytes are exactly what it
     /// brings.
     Fresh,
-    /// As [`Verdict::Fresh`], but parts of it are known: [`Ledger::fresh_part`] is what it brings.
+    /// As [`Verdict::Fresh`], but parts of it are known: [`Ledger::fresh_part`] is what it brings. Apply, log and
+    /// pass on only that: what the update says of known structs may contradict them, and Yjs fails on some such
+    /// contradictions.
     Overlap,
     /// Something before it is missing. It must not be applied yet.
     Gap {

@@ -17,12 +17,14 @@ mod json;
 mod ledger;
 mod ranges;
 mod scan;
+mod scanned;
 mod walk;
 
 pub use concat::concat;
 pub use error::{ConcatError, DoorError, ScanError};
 pub use ledger::{Ledger, Verdict};
-pub use scan::{DeleteRange, Scanned, scan};
+pub use scan::scan;
+pub use scanned::{DeleteRange, Scanned};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 use super::content;
 use super::error::DoorError;
 use super::ledger::{Ledger, Spot, What};
-use super::scan::{Id, Links, Piece, Scanned, Section};
+use super::scanned::{Id, Links, Piece, Scanned, Section};
 use crate::id::ClientId;
 use crate::limits::{CLIENTS_CHAINED_MAX, NESTING_MAX};
 
