@@ -55,6 +55,7 @@ impl Local {
             held: HeldLimits {
                 map_bytes_max: config.limits.held_bytes_per_map_max,
                 source_bytes_max: config.limits.held_bytes_per_session_max,
+                ..HeldLimits::default()
             },
             core: CoreOptions::default(),
         };

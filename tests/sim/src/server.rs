@@ -28,6 +28,8 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 const HELD: HeldLimits = HeldLimits {
     map_bytes_max: 64 << 10,
     source_bytes_max: 16 << 10,
+    map_updates_max: 4_096,
+    source_updates_max: 1_024,
 };
 
 /// The server between two crashes.
