@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{
-    Access, AwarenessUpdate, CloseReason, MapName, Message, Refusal, Scanned, Seq, SessionId,
-    StateVector, ToRoom, concat,
+    Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
+    ToRoom, concat,
 };
 use mapweave_storage::{Kind, NewRecord, Origin};
 
@@ -88,12 +88,11 @@ pub struct Effects {
     pub send: Vec<(SessionId, Outgoing)>,
     /// To be sent to all connections that have synced (or all, for presence), but for one.
     pub broadcast: Vec<Broadcast>,
+    /// Updates that were not taken. A connection must hear of them before it hears that later ones are
+    /// durable: that says the same of all before.
+    pub refused: Vec<(SessionId, u64, Refusal)>,
     /// Updates of a connection up to this number are durable.
     pub settled: Vec<(SessionId, u64)>,
-    /// Updates that were not taken.
-    pub refused: Vec<(SessionId, u64, Refusal)>,
-    /// Connections to be ended.
-    pub close: Vec<(SessionId, CloseReason)>,
     /// Answers to [`Input::Submit`].
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
@@ -435,16 +434,17 @@ impl Core {
                         .push((id, Outgoing::new(Message::SyncStep1(vector))));
                 }
             }
-            Err(Refused::Broken { why }) => {
-                fx.close.push((id, CloseReason::Corrupt(why.clone())));
-                fx.broken = Some(why);
+            Err(refused) => {
+                // Also where the connection has to end: what it sent behind may settle before it does.
+                let reason = match &refused {
+                    Refused::HeldFull { .. } | Refused::TooManyHeld { .. } => Refusal::TooMuchHeld,
+                    other => Refusal::Corrupt(other.to_string()),
+                };
+                fx.refused.push((id, number, reason));
+                if let Refused::Broken { why } = refused {
+                    fx.broken = Some(why);
+                }
             }
-            Err(Refused::HeldFull { .. }) => {
-                fx.refused.push((id, number, Refusal::TooMuchHeld));
-            }
-            Err(refused) => fx
-                .close
-                .push((id, CloseReason::Corrupt(refused.to_string()))),
         }
     }
 
@@ -718,7 +718,7 @@ mod tests {
     use crate::room::HeldLimits;
     use mapweave_proto::scan;
     use mapweave_storage::Protocol;
-    use yrs::{Doc, Map, Transact};
+    use yrs::{Doc, Map, Transact, WriteTxn};
 
     const ALICE: SessionId = SessionId(1);
     const BOB: SessionId = SessionId(2);
@@ -873,6 +873,37 @@ mod tests {
         assert_eq!(
             (fx.settled, fx.refused),
             (vec![(BOB, 1)], vec![(BOB, 2, Refusal::ReadOnly)])
+        );
+    }
+
+    /// An update that nests `levels` maps below what `doc` has.
+    fn nest(doc: &Doc, levels: usize) -> Scanned {
+        let mut txn = doc.transact_mut();
+        let mut inner = txn.get_or_insert_map("feat");
+        while let Some(next) = inner.get(&txn, "in") {
+            inner = next.cast().unwrap();
+        }
+        for _ in 0..levels {
+            inner = inner.insert(&mut txn, "in", yrs::MapPrelim::default());
+        }
+        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+    }
+
+    #[test]
+    fn an_update_that_breaks_a_rule_is_refused_by_its_number_since_later_ones_may_settle() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        let doc = Doc::with_client_id(7);
+        let (shallow, deep) = (nest(&doc, 40), nest(&doc, 40));
+        let (first, later) = (says(ALICE, 1, &shallow), edits(9, 1));
+        let fx = turn(
+            &mut core,
+            vec![first, says(ALICE, 2, &deep), says(ALICE, 3, &later[0])],
+        );
+        assert!(
+            matches!(&fx.refused[..], [(ALICE, 2, Refusal::Corrupt(_))]),
+            "{:?}",
+            fx.refused
         );
     }
 

@@ -204,20 +204,15 @@ impl Room {
         for broadcast in &fx.broadcast {
             self.broadcast(broadcast);
         }
-        for (session, upto) in fx.settled {
-            if let Some(peer) = self.peers.get(&session) {
-                peer.settled(upto);
-            }
-        }
         for (session, number, refusal) in fx.refused {
             if let Some(peer) = self.peers.get(&session) {
                 metrics::counter!("mapweave_updates_refused_total").increment(1);
                 peer.refused(number, refusal);
             }
         }
-        for (session, reason) in fx.close {
+        for (session, upto) in fx.settled {
             if let Some(peer) = self.peers.get(&session) {
-                peer.close(reason);
+                peer.settled(upto);
             }
         }
         for (ticket, answer) in fx.replies {
