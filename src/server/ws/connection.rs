@@ -126,7 +126,8 @@ impl Running {
             return self.take_messages().await;
         }
         let paused = self.paused_until_ms;
-        let tick_ms = paused.or(self.session.next_tick_ms()).unwrap_or(u64::MAX);
+        let tick_ms = self.session.next_tick_ms().unwrap_or(u64::MAX);
+        let tick_ms = paused.map_or(tick_ms, |until| until.min(tick_ms));
         tokio::select! {
             () = self.outbox.rung() => self.hear_room().await,
             writable = self.stream.writable(), if self.outbox.has_backlog() => {
