@@ -135,7 +135,7 @@ impl Backlog {
 
     /// What the room had to say since the last call.
     pub fn news(&mut self) -> News {
-        let wants_difference = self.phase == Phase::Behind && self.queue.is_empty();
+        let wants_difference = self.wants_difference();
         if wants_difference {
             self.phase = Phase::Asking;
         }
@@ -146,6 +146,12 @@ impl Backlog {
             sent: std::mem::take(&mut self.sent),
             wants_difference,
         }
+    }
+
+    /// Whether the backlog was dropped, the socket has drained and the room was not asked yet: the next
+    /// [`Backlog::news`] say so.
+    pub fn wants_difference(&self) -> bool {
+        self.phase == Phase::Behind && self.queue.is_empty()
     }
 
     /// Whether nothing waits for the socket.
