@@ -134,7 +134,7 @@ impl Running {
                 writable.and_then(|()| self.outbox.flush()).map_err(|_| Ending::Lost)?;
                 self.hear_room().await
             }
-            readable = self.stream.readable(), if paused.is_none() => {
+            readable = self.stream.readable(), if paused.is_none() && !self.outbox.is_clogged() => {
                 readable.map_err(|_| Ending::Lost)?;
                 self.read().await
             }

@@ -53,6 +53,11 @@ impl Outbox {
         !self.lock().is_empty()
     }
 
+    /// Whether the peer should not be listened to before it has read some of its answers.
+    pub fn is_clogged(&self) -> bool {
+        self.lock().is_clogged()
+    }
+
     /// Writes what the socket takes now.
     ///
     /// # Errors
