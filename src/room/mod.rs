@@ -24,7 +24,8 @@ pub use core::{
 pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
 pub use peer::{Outgoing, Peer};
 pub use presence::{
-    PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence,
+    PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
+    PRESENCE_MEMORY_MS, Presence,
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
 pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};

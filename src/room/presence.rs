@@ -5,7 +5,7 @@
 //! that comes back with an old clock is seen at once, and states that nobody renews expire.
 //! Pure: time comes in as milliseconds since the process began. Start at [`Presence`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, SessionId};
@@ -15,6 +15,9 @@ pub const PRESENCE_CLIENTS_MAX: usize = 20_000;
 
 /// Most clients that one session may speak for: a browser has one, a relay or a test bench some.
 pub const PRESENCE_CLIENTS_PER_SESSION_MAX: usize = 1_000;
+
+/// Most bytes of states that one session may show, 64 KiB for each of sixteen: everybody who joins is sent all.
+pub const PRESENCE_BYTES_PER_SESSION_MAX: usize = 1 << 20;
 
 /// How long the clock of a client that left is remembered, in milliseconds.
 pub const PRESENCE_MEMORY_MS: u64 = 10 * 60 * 1_000;
@@ -26,6 +29,7 @@ const GONE: &[u8] = b"null";
 pub struct Presence {
     clients: BTreeMap<ClientId, Client>,
     changed: BTreeSet<ClientId>,
+    shares: Shares,
     /// The session that joined last; ids rise.
     newest: Option<SessionId>,
 }
@@ -56,10 +60,15 @@ impl Presence {
 
     fn receive_entry(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
         let gone = entry.state.as_ref() == GONE;
-        let room = self.clients.len() < PRESENCE_CLIENTS_MAX
-            && self.owned(session) < PRESENCE_CLIENTS_PER_SESSION_MAX;
+        let is_known = self.clients.contains_key(&entry.client);
+        if !is_known && self.clients.len() >= PRESENCE_CLIENTS_MAX {
+            self.forget_gone();
+        }
+        let full = self.clients.len() >= PRESENCE_CLIENTS_MAX;
         let Some(known) = self.clients.get_mut(&entry.client) else {
-            if !gone && room && is_json(&entry.state) {
+            let fits = !full && self.shares.has_room(session, None, &entry.state);
+            if !gone && fits && is_json(&entry.state) {
+                self.shares.give(session, &entry.state);
                 self.clients
                     .insert(entry.client, Client::new(entry, session, now_ms));
                 self.changed.insert(entry.client);
@@ -72,6 +81,7 @@ impl Presence {
             if !by_owner || known.state.is_none() || clock < known.clock {
                 return;
             }
+            self.shares.take(known);
             known.state = None;
             known.owner = None;
             known.gone_at = self.newest;
@@ -86,9 +96,12 @@ impl Presence {
                 // over its old clock, so it is told on with a newer one, to itself as well.
                 clock = known.clock.saturating_add(1);
             }
-            if clock <= known.clock || !is_json(&entry.state) {
+            let fits = self.shares.has_room(session, Some(known), &entry.state);
+            if clock <= known.clock || !fits || !is_json(&entry.state) {
                 return;
             }
+            self.shares.take(known);
+            self.shares.give(session, &entry.state);
             known.state = Some(entry.state.clone());
             known.owner = Some(session);
         }
@@ -101,6 +114,7 @@ impl Presence {
     pub fn leave(&mut self, session: SessionId, now_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.owner == Some(session) {
+                self.shares.take(client);
                 client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
@@ -111,6 +125,7 @@ impl Presence {
     pub fn expire(&mut self, now_ms: u64, expiry_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.state.is_some() && now_ms.saturating_sub(client.renewed_ms) >= expiry_ms {
+                self.shares.take(client);
                 client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
@@ -155,15 +170,52 @@ impl Presence {
         self.clients.is_empty()
     }
 
-    fn owned(&self, session: SessionId) -> usize {
-        // Only near the bound is the exact number of interest.
-        if self.clients.len() < PRESENCE_CLIENTS_PER_SESSION_MAX {
-            return 0;
-        }
+    /// Makes room for those who come: clients that left give way, whatever their clocks were good for.
+    fn forget_gone(&mut self) {
+        let changed = &self.changed;
         self.clients
-            .values()
-            .filter(|c| c.owner == Some(session))
-            .count()
+            .retain(|id, client| client.state.is_some() || changed.contains(id));
+    }
+}
+
+/// What every session shows, so that its bounds cost no walk through all clients.
+#[derive(Debug, Default)]
+struct Shares(HashMap<SessionId, Share>);
+
+#[derive(Debug, Default)]
+struct Share {
+    clients: usize,
+    bytes: usize,
+}
+
+impl Shares {
+    /// Whether `session` may show `state`, in place of what is known of the client.
+    fn has_room(&self, session: SessionId, known: Option<&Client>, state: &Bytes) -> bool {
+        let Some(share) = self.0.get(&session) else {
+            return state.len() <= PRESENCE_BYTES_PER_SESSION_MAX;
+        };
+        let own = known.filter(|client| client.owner == Some(session));
+        let clients = share.clients.saturating_sub(usize::from(own.is_some()));
+        let bytes = share.bytes.saturating_sub(own.map_or(0, Client::bytes));
+        clients < PRESENCE_CLIENTS_PER_SESSION_MAX
+            && bytes.saturating_add(state.len()) <= PRESENCE_BYTES_PER_SESSION_MAX
+    }
+
+    fn give(&mut self, session: SessionId, state: &Bytes) {
+        let share = self.0.entry(session).or_default();
+        share.clients += 1;
+        share.bytes += state.len();
+    }
+
+    fn take(&mut self, client: &Client) {
+        let Some(session) = client.owner else { return };
+        if let Some(share) = self.0.get_mut(&session) {
+            share.clients = share.clients.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub(client.bytes());
+            if share.clients == 0 {
+                self.0.remove(&session);
+            }
+        }
     }
 }
 
@@ -176,6 +228,10 @@ impl Client {
             renewed_ms: now_ms,
             gone_at: None,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.state.as_ref().map_or(0, Bytes::len)
     }
 
     fn take_out(&mut self, newest: Option<SessionId>, now_ms: u64) {
@@ -309,6 +365,45 @@ mod tests {
         assert_eq!((p.present(), told(&mut p).len()), (0, 1));
         p.expire(30_000 + PRESENCE_MEMORY_MS, 30_000);
         assert!(p.is_empty());
+    }
+
+    #[test]
+    fn a_session_shows_so_many_bytes_and_no_more_until_it_takes_some_away() {
+        let mut p = Presence::default();
+        let mut show = |client, clock, state: String| {
+            let state = Bytes::from(state);
+            let (client, entries) = (ClientId(client), Vec::new());
+            let mut update = AwarenessUpdate { entries };
+            update.entries.push(AwarenessEntry {
+                client,
+                clock,
+                state,
+            });
+            p.receive(ME, &update, 0);
+            p.present()
+        };
+        let large = || format!("\"{}\"", "x".repeat(60 << 10));
+        let many = (0..100).map(|client| show(client, 1, large())).last();
+        assert_eq!(many, Some(17));
+        assert_eq!(show(3, 2, "null".to_owned()), 16);
+        assert_eq!(show(100, 1, large()), 17);
+        assert_eq!(show(100, 2, large()), 17);
+        let client = &p.clients[&ClientId(100)];
+        assert_eq!(client.clock, 2);
+        p.leave(ME, 1);
+        assert!(p.shares.0.is_empty());
+    }
+
+    #[test]
+    fn clients_that_left_do_not_keep_others_out() {
+        let mut p = Presence::default();
+        for client in 0..PRESENCE_CLIENTS_MAX as u64 {
+            p.receive(ME, &says(client, 1, "{}"), 0);
+            p.receive(ME, &says(client, 1, "null"), 0);
+        }
+        told(&mut p);
+        p.receive(OTHER, &says(1 << 40, 1, "{}"), 1);
+        assert_eq!(p.present(), 1);
     }
 
     #[test]
