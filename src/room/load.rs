@@ -80,6 +80,18 @@ impl Fetched {
 /// The store's.
 pub async fn fetch(store: &dyn UpdateLog, doc: DocId) -> Result<Fetched, LoadError> {
     let head = store.head(doc)?.map_or(Seq::ZERO, |head| head.last);
+    fetch_upto(store, doc, head).await
+}
+
+/// The same as of record `head`, whatever came after it.
+///
+/// # Errors
+/// The store's.
+pub async fn fetch_upto(
+    store: &dyn UpdateLog,
+    doc: DocId,
+    head: Seq,
+) -> Result<Fetched, LoadError> {
     let mut fetched = Fetched {
         doc,
         stored: None,
