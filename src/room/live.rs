@@ -302,7 +302,11 @@ impl Room {
                 self.core.snapshot_taken();
                 self.write_taken_snapshot();
             }
-            Err(error) => tracing::error!(doc = %self.doc, %error, "no snapshot could be taken"),
+            Err(error) => {
+                tracing::error!(doc = %self.doc, %error, "no snapshot could be taken");
+                let why = error.to_string();
+                self.answer_snapshot(&Err(RequestError::Unavailable { why }));
+            }
         }
     }
 
