@@ -154,6 +154,10 @@ impl Rooms {
             .get(name)
             .filter(|shared| !shared.inbox.is_closed())
         {
+            // A live map exists once its first record is durable; until then there is nothing to read.
+            if if_unknown == IfUnknown::Refuse && self.store.map(name).is_none() {
+                return Err(EnterError::Unknown { name: name.clone() });
+            }
             shared.used.store(self.now_ms(), Relaxed);
             return Ok(RoomHandle {
                 shared: shared.clone(),
