@@ -27,7 +27,7 @@ pub use presence::{
     PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
     PRESENCE_MEMORY_MS, Presence,
 };
-pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
+pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
 pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

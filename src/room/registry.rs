@@ -94,6 +94,17 @@ pub struct RoomHandle {
     shared: Arc<RoomShared>,
 }
 
+/// A connection's place in a map, given back when dropped.
+pub struct RoomPlace {
+    shared: Arc<RoomShared>,
+}
+
+impl Drop for RoomPlace {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Relaxed);
+    }
+}
+
 /// The room ended; entering again finds a fresh one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the map is being reloaded")]
@@ -312,12 +323,11 @@ fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>
 }
 
 impl RoomShared {
-    /// Notes what the map costs and who is in it.
+    /// Notes what the map costs.
     pub(crate) fn report(&self, core: &Core) {
         let bytes =
             ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
         self.bytes.store(bytes, Relaxed);
-        self.connections.store(core.connections(), Relaxed);
     }
 
     pub(crate) fn is_unwanted(&self) -> bool {
@@ -331,9 +341,15 @@ impl RoomHandle {
         &self.shared.name
     }
 
-    /// How many connections are in the map, as last reported.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Relaxed)
+    /// A place in the map for one more connection, if fewer than `places_max` are taken.
+    pub fn take_place(&self, places_max: usize) -> Option<RoomPlace> {
+        let taken = self
+            .shared
+            .connections
+            .fetch_update(Relaxed, Relaxed, |n| (n < places_max).then_some(n + 1));
+        taken.is_ok().then(|| RoomPlace {
+            shared: self.shared.clone(),
+        })
     }
 
     /// Joins with a connection; messages for it go to `peer` from now on.
