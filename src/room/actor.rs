@@ -250,9 +250,10 @@ impl Actor {
                 () = self.shared.dismissed.cancelled() => Next::Deleted,
                 Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
                 stored = room.snapshot.written() => Next::SnapshotStored(stored),
+                // Before the inbox, which may never be empty while everybody draws.
+                _ = tick.tick() => Next::Tick,
                 received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
                 () = until(presence) => Next::Presence,
-                _ = tick.tick() => Next::Tick,
             };
             let now_ms = self.now_ms();
             match next {
