@@ -372,6 +372,15 @@ impl SnapshotWriter {
     }
 }
 
+/// A room that ends by a panic takes its connections along: they would wait for ever for a room that is no more.
+impl Drop for Room {
+    fn drop(&mut self) {
+        for peer in self.peers.values() {
+            peer.close(CloseReason::Unavailable("the map is being reloaded"));
+        }
+    }
+}
+
 /// A room on its way out: everyone is told why.
 pub(crate) struct Departing {
     close: CloseReason,
@@ -383,11 +392,12 @@ impl Departing {
         Self { close, why }
     }
 
-    pub(crate) fn dismiss(&self, room: Room) {
-        for peer in room.peers.values() {
+    pub(crate) fn dismiss(&self, mut room: Room) {
+        for (_, peer) in room.peers.drain() {
             peer.close(self.close.clone());
         }
-        for reply in room.replies.into_values().chain(room.snapshot.replies) {
+        let replies = room.replies.drain().map(|(_, reply)| reply);
+        for reply in replies.chain(room.snapshot.replies.drain(..)) {
             let _ = reply.send(Err(self.error()));
         }
     }
