@@ -392,6 +392,21 @@ impl Departing {
         Self { close, why }
     }
 
+    /// What to say after `end`.
+    pub(crate) fn after(end: Result<(), End>) -> Self {
+        match end {
+            Ok(()) => Self::new(CloseReason::Restarting, "the server is stopping".to_owned()),
+            Err(End::Broken(why)) => {
+                Self::new(CloseReason::Unavailable("the map is being reloaded"), why)
+            }
+            Err(End::Deleted) => Self::new(CloseReason::Deleted, "the map was deleted".to_owned()),
+            Err(End::StoreFailed(why)) => {
+                let close = CloseReason::Unavailable("nothing can be stored now, keep your edits");
+                Self::new(close, why)
+            }
+        }
+    }
+
     pub(crate) fn dismiss(&self, mut room: Room) {
         for (_, peer) in room.peers.drain() {
             peer.close(self.close.clone());

@@ -19,8 +19,12 @@ use super::peer::Peer;
 /// Requests that wait for a room; whoever has more to say waits itself.
 const INBOX_MAX: usize = 256;
 
-/// Bytes of updates that wait for a room, in KiB. One update alone may be as large as the limits allow.
+/// Bytes of updates and state vectors that wait for a room, in KiB, also while it is loaded. One update alone
+/// may be as large as the limits allow, and all of them fit into one append.
 const INBOX_KIB_MAX: usize = 96 << 10;
+
+/// Memory of one client in a state vector, in bytes.
+const VECTOR_ENTRY_BYTES: usize = 16;
 
 /// What a live map costs beside its document: the task, tables and buffers, in bytes.
 const ROOM_BYTES: u64 = 16 << 10;
@@ -383,10 +387,10 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn heard(&self, session: SessionId, said: ToRoom) -> Result<(), RoomGone> {
-        let bytes = if let ToRoom::Update { update, .. } = &said {
-            update.bytes().len()
-        } else {
-            0
+        let bytes = match &said {
+            ToRoom::Update { update, .. } => update.bytes().len(),
+            ToRoom::SyncStep1(vector) => vector.len() * VECTOR_ENTRY_BYTES,
+            ToRoom::Awareness(_) | ToRoom::QueryAwareness => 0,
         };
         self.send(Request::Heard(session, said), bytes).await
     }
@@ -470,7 +474,7 @@ impl RoomHandle {
         };
         let envelope = Envelope {
             request: Box::new(request),
-            _budget: budget,
+            budget,
         };
         self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
     }
