@@ -86,7 +86,7 @@ pub(crate) struct Envelope {
 pub struct StateAnswer {
     /// What the reader lacks, as a v1 update.
     pub update: Bytes,
-    /// The last record that it contains, durable or on its way.
+    /// The last record that it contains; it is durable.
     pub seq: Seq,
 }
 
