@@ -13,6 +13,8 @@ mod presence;
 mod registry;
 mod replica;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
