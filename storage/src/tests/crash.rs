@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mapweave_proto::{DocId, Seq};
 use tempfile::TempDir;
 
-use super::{on, open};
+use super::{copy_folder, on, open};
 use crate::contract::{block_on, created, read_all, update};
 use crate::{Cut, FaultyDisk, Health, NewRecord, Random, SledStore, StoreError, UpdateLog};
 
@@ -273,16 +273,4 @@ fn sled_is_rebuilt_from_the_archive_alone() {
     assert_eq!(report.replayed, promised_records as u64);
     drop(store);
     check(dir.path(), &disk, &promised, "archive only");
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
