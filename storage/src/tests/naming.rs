@@ -324,6 +324,31 @@ fn a_record_that_sled_has_not_got_yet_is_named_when_the_store_opens_after_a_cras
 }
 
 #[test]
+fn a_damaged_archive_costs_few_records_where_most_of_it_can_be_unpacked() {
+    let (dir, disk) = (TempDir::new().unwrap(), FaultyDisk::new());
+    let mut random = Random(4);
+    let (store, _) = open(dir.path(), options(&disk));
+    block_on(store.append(DOCS[0], vec![created("a")])).unwrap();
+    for _ in 0..300 {
+        let noise: Vec<u8> = (0..2_500).map(|_| random.below(256) as u8).collect();
+        block_on(store.append(DOCS[0], vec![update(noise)])).unwrap();
+    }
+    store.close().unwrap();
+    open(dir.path(), options(&disk)).0.close().unwrap();
+    let archive = dir.path().join("archive/00000001.mwj");
+    let at = disk.contents(&archive).unwrap().len() / 2;
+    disk.tamper(&archive, |bytes| bytes[at] ^= 1);
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    let (store, report) = open(dir.path(), options(&disk));
+    let (block, record): (Vec<_>, Vec<_>) = report.problems.iter().partition(|p| p.doc.is_none());
+    assert_eq!((block.len(), record.len()), (1, 1), "{report:#?}");
+    let lost = record[0].seq.unwrap();
+    let readable = (1..=301).filter(|seq| read(&store, DOCS[0], Seq(*seq), Seq(*seq)).is_ok());
+    assert_eq!(readable.count(), 300);
+    assert!(read(&store, DOCS[0], lost, lost).is_err());
+}
+
+#[test]
 fn however_much_is_damaged_no_record_is_named_that_can_be_read_and_none_is_passed_over() {
     for seed in 0..60 {
         let ground = Ground::new(seed);
