@@ -1,4 +1,4 @@
-//! Names of features, layers and sessions, and how foreign ids become ours (ruling on ids in `docs/model.md`).
+//! Names of features, layers and sessions, and how foreign ids become ours.
 //!
 //! A hash is the first 16 bytes of BLAKE3 as one big-endian number; its lowest base-62 digits, highest first,
 //! over the digits `0-9A-Za-z`.
@@ -54,7 +54,7 @@ impl Fid {
 
     /// The id of a feature without one: a hash of its content and of how many equal ones came before it.
     #[must_use]
-    pub(super) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
+    pub(crate) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content).update(&occurrence.to_be_bytes());
         Self(format!("x{}", digits(&hasher.finalize(), HASH_DIGITS)))

@@ -140,7 +140,7 @@ pub struct Core {
     name: MapName,
     replica: Replica,
     cache: StateCache,
-    cache_used_ms: u64,
+    cache_used_ms: Option<u64>,
     presence: Presence,
     presence_told_ms: Option<u64>,
     sessions: HashMap<SessionId, Session>,
@@ -148,6 +148,8 @@ pub struct Core {
     turn: Vec<(Option<SessionId>, Scanned)>,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
+    /// The whole state as last told; one buffer for all who join.
+    whole: Option<Outgoing>,
     difference: Option<Difference>,
     update_bytes: u64,
     options: CoreOptions,
@@ -185,7 +187,7 @@ enum Waiter {
 /// The last difference that was asked for: after a cut, many come back with the same state.
 struct Difference {
     have: StateVector,
-    bytes: Bytes,
+    step2: Outgoing,
 }
 
 /// How a room begins.
@@ -230,13 +232,14 @@ impl Core {
             name,
             replica,
             cache,
-            cache_used_ms: 0,
+            cache_used_ms: None,
             presence: Presence::default(),
             presence_told_ms: None,
             sessions: HashMap::new(),
             turn: Vec::new(),
             log,
             waiting: VecDeque::new(),
+            whole: None,
             difference: None,
             update_bytes,
             options,
@@ -315,63 +318,96 @@ impl Core {
     }
 
     fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
-        self.cache_used_ms = now_ms;
-        let Some(state) = self.state_beyond(have, fx) else {
+        self.cache_used_ms = Some(now_ms);
+        let Some(step2) = self.step2_beyond(have, fx) else {
             return;
         };
-        fx.send
-            .push((session, Outgoing::new(Message::SyncStep2(state))));
+        fx.send.push((session, step2));
         for held in self.replica.held() {
             fx.send
                 .push((session, Outgoing::new(Message::Update(held.clone()))));
         }
         self.synced(session);
+        self.knows(session, have);
     }
 
     fn synced(&mut self, session: SessionId) {
-        let base = Arc::new(self.replica.ledger().state_vector());
         if let Some(session) = self.sessions.get_mut(&session) {
             session.synced = true;
-            session.base = base;
+        }
+    }
+
+    /// A connection said what it has. What it is sent now counts only once the network has it all: its queue
+    /// may overflow before. Of what it claims, only what is in the map takes memory.
+    fn knows(&mut self, session: SessionId, have: &StateVector) {
+        let Some(session) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let ledger = self.replica.ledger();
+        let known = have
+            .iter()
+            .map(|(client, clock)| (client, clock.min(ledger.clock(client))));
+        let known: StateVector = known.collect();
+        if !session.base.covers(&known) {
+            session.base = Arc::new(known);
         }
     }
 
     /// What a reader with `have` lacks. `None` where the document is broken, which `fx` then says.
     pub fn state_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Bytes> {
-        let state = if have.is_empty() {
-            self.cache.state(&self.replica)
-        } else {
-            self.difference_to(have)
+        let state = match have.is_empty() {
+            true => self.cache.state(&self.replica),
+            false => self.replica.encode_diff(have),
         };
         state
             .map_err(|error| fx.broken = Some(error.to_string()))
             .ok()
     }
 
-    fn difference_to(&mut self, have: &StateVector) -> Result<Bytes, Refused> {
-        if let Some(last) = self.difference.as_ref().filter(|d| d.have == *have) {
-            return Ok(last.bytes.clone());
+    /// The same as a message; those who have the same are told the same one.
+    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Outgoing> {
+        let told = match have.is_empty() {
+            true => self.whole.as_ref(),
+            false => self
+                .difference
+                .as_ref()
+                .filter(|d| d.have == *have)
+                .map(|d| &d.step2),
+        };
+        if let Some(step2) = told {
+            return Some(step2.clone());
         }
-        let bytes = self.replica.encode_diff(have)?;
-        self.difference = Some(Difference {
-            have: have.clone(),
-            bytes: bytes.clone(),
-        });
-        Ok(bytes)
+        let step2 = Outgoing::new(Message::SyncStep2(self.state_beyond(have, fx)?));
+        match have.is_empty() {
+            true => self.whole = Some(step2.clone()),
+            false => {
+                self.difference = Some(Difference {
+                    have: have.clone(),
+                    step2: step2.clone(),
+                })
+            }
+        }
+        Some(step2)
+    }
+
+    fn forget_answers(&mut self) {
+        (self.whole, self.difference) = (None, None);
     }
 
     fn resync(&mut self, session: SessionId, fx: &mut Effects) {
         let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
             return;
         };
-        if let Some(state) = self.state_beyond(&base, fx) {
-            fx.send
-                .push((session, Outgoing::new(Message::SyncStep2(state))));
+        if let Some(step2) = self.step2_beyond(&base, fx) {
+            fx.send.push((session, step2));
             for held in self.replica.held() {
                 fx.send
                     .push((session, Outgoing::new(Message::Update(held.clone()))));
             }
-            self.send_everyone(session, fx);
+            // Departures may have been dropped with the backlog.
+            if let Some(known) = self.presence.everyone_and_gone() {
+                fx.send.push((session, awareness(&known)));
+            }
         }
     }
 
@@ -455,7 +491,7 @@ impl Core {
             Outcome::Nothing => Ok(false),
             Outcome::Applied { brought, released } => {
                 self.append(Kind::Update, brought.bytes().clone(), origin, fx);
-                self.difference = None;
+                self.forget_answers();
                 std::iter::once(&brought)
                     .chain(&released)
                     .for_each(|update| self.cache.push(update));
@@ -464,7 +500,7 @@ impl Core {
             }
             Outcome::Held { went_in, .. } => {
                 self.append(Kind::Gapped, raw.clone(), origin, fx);
-                self.difference = None;
+                self.forget_answers();
                 went_in.iter().for_each(|update| self.cache.push(update));
                 let message = Outgoing::new(Message::Update(raw));
                 fx.broadcast.push(Broadcast {
@@ -553,9 +589,10 @@ impl Core {
     fn tick(&mut self, now_ms: u64) {
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
-        if now_ms.saturating_sub(self.cache_used_ms) >= STATE_CACHE_MS {
+        let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(used_ms) >= STATE_CACHE_MS {
             self.cache.clear();
-            self.difference = None;
+            self.forget_answers();
         }
     }
 
@@ -662,7 +699,7 @@ impl Core {
 
     /// Bytes kept for those who join, beside the document.
     pub fn cached_bytes(&self) -> usize {
-        self.cache.bytes() + self.difference.as_ref().map_or(0, |d| d.bytes.len())
+        self.cache.bytes()
     }
 }
 

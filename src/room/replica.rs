@@ -8,9 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use mapweave_proto::{
-    ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan,
+    ClientId, DoorError, Ledger, Outline, ScanError, Scanned, StateVector, Verdict, extend, scan,
 };
 use yrs::updates::decoder::Decode;
+
+use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
 /// Most bytes of held updates, in the whole map and of one session.
@@ -224,8 +226,18 @@ impl Replica {
         source: u64,
         missing: Vec<ClientId>,
     ) -> Result<Outcome, Refused> {
-        if self.held.iter().any(|h| h.update.bytes() == update.bytes()) {
-            return Ok(Outcome::Nothing);
+        let ready = scan(self.ledger.ready_part(&update)?, usize::MAX)?;
+        if self.waits_already(&update, &ready) {
+            return self.take_in_ready(ready).map(|went_in| {
+                let mut went_in = went_in.into_iter();
+                match went_in.next() {
+                    Some(brought) => Outcome::Applied {
+                        brought,
+                        released: went_in.collect(),
+                    },
+                    None => Outcome::Nothing,
+                }
+            });
         }
         let bytes = update.bytes().len();
         let of_source: usize = self
@@ -245,15 +257,23 @@ impl Replica {
                 });
             }
         }
-        let went_in = self.take_in_ready(&update)?;
+        let went_in = self.take_in_ready(ready)?;
         self.held_bytes += bytes;
         self.held.push(HeldUpdate { source, update });
         Ok(Outcome::Held { missing, went_in })
     }
 
+    /// Whether all of `update` but its `ready` part is in updates that wait. Clients send what waits in their
+    /// own documents again with every sync, each time cut otherwise.
+    fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
+        let held = || self.held.iter().map(|held| &held.update);
+        let clock = |client| self.ledger.clock(client);
+        held().any(|held| held.bytes() == update.bytes())
+            || coverage::covers(held().chain([ready]), update, clock)
+    }
+
     /// Applies the part of an update with a gap that has all it builds on.
-    fn take_in_ready(&mut self, update: &Scanned) -> Result<Vec<Scanned>, Refused> {
-        let ready = scan(self.ledger.ready_part(update)?, usize::MAX)?;
+    fn take_in_ready(&mut self, ready: Scanned) -> Result<Vec<Scanned>, Refused> {
         match self.ledger.judge(&ready)? {
             Verdict::Fresh | Verdict::Overlap => match self.take_in(ready)? {
                 Outcome::Applied { brought, released } => {
@@ -328,8 +348,8 @@ impl Replica {
 /// Encoded state of a map for those who join, made once and shared: a state and the updates since.
 #[derive(Default)]
 pub struct StateCache {
-    base: Option<Scanned>,
-    tail: Vec<Scanned>,
+    base: Option<Outline>,
+    tail: Vec<Outline>,
     tail_bytes: usize,
     joined: Option<Bytes>,
 }
@@ -341,7 +361,7 @@ impl StateCache {
     /// Where `state` is no update.
     pub fn new(state: Scanned) -> Self {
         Self {
-            base: Some(state),
+            base: Some(state.outline()),
             ..Self::default()
         }
     }
@@ -354,7 +374,7 @@ impl StateCache {
         if self.tail_bytes > base.bytes().len().max(TAIL_BYTES_MIN) {
             self.clear();
         } else {
-            self.tail.push(brought.clone());
+            self.tail.push(brought.clone().outline());
         }
     }
 
@@ -366,7 +386,7 @@ impl StateCache {
     /// Bytes kept.
     pub fn bytes(&self) -> usize {
         let part = |b: Option<&Bytes>| b.map_or(0, Bytes::len);
-        part(self.base.as_ref().map(Scanned::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
+        part(self.base.as_ref().map(Outline::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
     }
 
     /// The whole state of `replica` as one update.
@@ -379,7 +399,7 @@ impl StateCache {
         }
         let state = replica.encode_state()?;
         self.clear();
-        self.base = scan(state.clone(), usize::MAX).ok();
+        self.base = scan(state.clone(), usize::MAX).ok().map(Scanned::outline);
         Ok(state)
     }
 
@@ -390,8 +410,7 @@ impl StateCache {
             return Some(base.bytes().clone());
         }
         if self.joined.is_none() {
-            let parts: Vec<&Scanned> = std::iter::once(base).chain(&self.tail).collect();
-            self.joined = concat(&parts).ok();
+            self.joined = extend(base, &self.tail).ok();
         }
         self.joined.clone()
     }
@@ -419,6 +438,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use mapweave_proto::concat;
     use yrs::{Map, WriteTxn};
 
     /// One update per key, all of one client.
@@ -480,6 +500,31 @@ mod tests {
             (keys(&replica), replica.held().len()),
             (vec!["a".into(), "b".into(), "c".into()], 0)
         );
+    }
+
+    #[test]
+    fn what_waits_already_is_not_held_again_however_it_is_cut() {
+        let ours = updates(7, &["a", "b", "c", "d"]);
+        let theirs = updates(9, &["e"]);
+        let mut replica = Replica::new(HeldLimits::default());
+        for update in &ours[1..3] {
+            replica.receive(update.clone(), 1).unwrap();
+        }
+        let both = scan(concat(&[&ours[1], &ours[2]]).unwrap(), usize::MAX).unwrap();
+        let again = replica.receive(both, 2).unwrap();
+        assert!(matches!(again, Outcome::Nothing));
+        let more = concat(&[&ours[1], &ours[2], &theirs[0]]).unwrap();
+        let ready = replica.receive(scan(more, usize::MAX).unwrap(), 2).unwrap();
+        assert!(matches!(ready, Outcome::Applied { .. }));
+        assert_eq!(
+            (keys(&replica), replica.held().len()),
+            (vec!["e".into()], 2)
+        );
+        let longer = concat(&[&ours[2], &ours[3]]).unwrap();
+        let longer = replica
+            .receive(scan(longer, usize::MAX).unwrap(), 2)
+            .unwrap();
+        assert!(matches!(longer, Outcome::Held { .. }));
     }
 
     #[test]

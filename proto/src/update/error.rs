@@ -2,7 +2,7 @@
 
 use crate::error::Malformed;
 use crate::id::ClientId;
-use crate::limits::{CLIENTS_MAX, CLIENTS_WAITING_MAX, NESTING_MAX};
+use crate::limits::{CLIENTS_CHAINED_MAX, CLIENTS_MAX, NESTING_MAX};
 
 /// Why bytes are no update that we let through. Offsets count from the start of the update.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,9 +156,10 @@ pub enum DoorError {
         /// Its clock.
         clock: u64,
     },
-    /// More than [`CLIENTS_WAITING_MAX`] clients of the update wait for each other.
+    /// More than [`CLIENTS_CHAINED_MAX`] clients of the update depend on each other in a row. A state that a
+    /// document came to by small updates may be like this; see [`Ledger::admit`](crate::Ledger::admit).
     #[error(
-        "more than {CLIENTS_WAITING_MAX} clients of the update wait for each other; send it in pieces"
+        "more than {CLIENTS_CHAINED_MAX} clients of the update depend on each other in a row; send it in pieces"
     )]
     TooTangled,
     /// The document would know more than [`CLIENTS_MAX`] clients.

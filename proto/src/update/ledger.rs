@@ -110,6 +110,9 @@ impl Ledger {
     /// What must never be applied, now or later; see [`DoorError`].
     pub fn judge(&self, update: &Scanned) -> Result<Verdict, DoorError> {
         let walk = Walk::new(self, update)?;
+        if walk.is_too_tangled() {
+            return Err(DoorError::TooTangled);
+        }
         let missing = self.missing(update, &walk);
         if !missing.is_empty() || walk.is_blocked() {
             return Ok(Verdict::Gap { missing });
@@ -135,6 +138,10 @@ impl Ledger {
     /// Takes note of an update that the document has applied, after [`Ledger::judge`] called it fresh or
     /// overlapping. Parts that the verdict would have called missing are left out, so that a spare call with
     /// another update does no harm.
+    ///
+    /// A stored state of one's own is admitted to an empty ledger without judgement: many small updates can
+    /// lead to one that is too tangled to come in through the door at once. yrs takes it on a thread with a
+    /// stack of 100 bytes for each client.
     pub fn admit(&mut self, update: &Scanned) {
         let Ok(walk) = Walk::new(self, update) else {
             return;

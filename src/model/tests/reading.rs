@@ -135,6 +135,47 @@ fn a_removed_layer_is_none_and_its_features_belong_nowhere() {
 }
 
 #[test]
+fn notes_and_attachments_show_until_they_are_removed() {
+    let doc = doc(1);
+    put(
+        &doc,
+        &[
+            (
+                "note",
+                "n1",
+                json!([5, "alice", "Leaks", "f", null, [8.5, 47]]),
+            ),
+            ("note", "n2", json!([6, "bobby", "Fixed", null, "n1", null])),
+            ("note", "n3", json!([7, "bobby"])),
+            ("note", "n4", json!([7, "bobby", 5, null, null, null])),
+            (
+                "file",
+                "a1",
+                json!([5, "alice", "f", "leak.jpg", "image/jpeg", 123_456, "00ff"]),
+            ),
+            ("file", "a2", json!([9, "alice"])),
+        ],
+    );
+    let view = view(&doc);
+    let notes: Vec<_> = view
+        .notes()
+        .map(|note| (note.body, note.fid, note.answers, note.place))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            ("Leaks".into(), Some("f".into()), None, Some([8.5, 47.0])),
+            ("Fixed".into(), None, Some("n1".into()), None),
+        ]
+    );
+    let files: Vec<_> = view
+        .attachments()
+        .map(|file| (file.aid, file.name, file.bytes))
+        .collect();
+    assert_eq!(files, [("a1".into(), "leak.jpg".into(), 123_456.0)]);
+}
+
+#[test]
 fn the_original_id_comes_back_as_it_was() {
     let doc = doc(1);
     put(

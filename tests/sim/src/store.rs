@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use crate::content::{Range, clocks_of, deletes_of};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use mapweave::room::{
     Fetched, HeldLimits, Loaded, Replica, Verified, build, fetch, replay, verify,
 };
-use mapweave_proto::{DocId, MapName, Scanned, Seq};
+use mapweave_proto::{DocId, MapName, Scanned, Seq, scan};
 use mapweave_storage::{MemoryLog, NewRecord, UpdateLog};
 use std::sync::Arc;
 
@@ -125,8 +126,31 @@ impl Store {
 }
 
 /// Whether `replica` has all of `update`, in the document or waiting for its base.
-pub(crate) fn holds(replica: &mut Replica, update: &Scanned) -> bool {
-    replica.held().any(|held| held == update.bytes()) || replica.brings_nothing(update)
+fn holds(replica: &mut Replica, update: &Scanned) -> bool {
+    if replica.brings_nothing(update) {
+        return true;
+    }
+    let waiting = replica.held().cloned();
+    let parts: Vec<Scanned> = waiting
+        .chain(replica.encode_state().ok())
+        .filter_map(|bytes| scan(bytes, usize::MAX).ok())
+        .collect();
+    let has = |of: fn(&Scanned) -> Vec<Range>| {
+        let mut known: Vec<Range> = parts.iter().flat_map(of).collect();
+        known.sort_unstable();
+        of(update).into_iter().all(|range| covers(&known, range))
+    };
+    has(clocks_of) && has(deletes_of)
+}
+
+/// Whether sorted ranges cover one.
+fn covers(known: &[Range], (client, mut from, end): Range) -> bool {
+    for (_, start, past) in known.iter().filter(|range| range.0 == client) {
+        if *start <= from {
+            from = from.max(*past);
+        }
+    }
+    from >= end
 }
 
 /// What the map is called.
