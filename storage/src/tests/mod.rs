@@ -8,6 +8,7 @@ mod fixture;
 mod full;
 mod kill;
 mod naming;
+mod power;
 
 use std::fs;
 use std::path::Path;
