@@ -9,6 +9,7 @@ use mapweave_proto::MapName;
 use mapweave_storage::StoreError;
 
 use crate::config::ConfigProblems;
+use crate::formats::ExportError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -123,6 +124,21 @@ pub enum Error {
         /// What that means for the map.
         consequence: &'static str,
     },
+    /// An import was cut short.
+    #[error(
+        "{source}; {done} of {total} updates are written and durable: run the import again to go on"
+    )]
+    ImportStopped {
+        /// Updates that are durable.
+        done: u64,
+        /// Updates that there are.
+        total: u64,
+        /// What stopped it.
+        source: Box<Error>,
+    },
+    /// A map cannot be written as was asked.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// A file as a whole cannot be taken in.
     #[error("{}: {why}", file.display())]
     BadFile {

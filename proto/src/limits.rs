@@ -43,9 +43,10 @@ pub const ACK_TOKENS_MAX: usize = 64;
 /// reads them by recursion: a depth of 12 000 overflows a stack of 2 MB, 5 000 stops every Yjs client.
 pub const NESTING_MAX: usize = 64;
 
-/// Most clients of one update that wait for each other. yrs keeps them in a list that it searches from the
-/// start for each of them.
-pub const CLIENTS_WAITING_MAX: usize = 1 << 15;
+/// Most clients of one update that wait for each other, or of which the others have used up everything before
+/// their own turn comes. yrs 0.28.1 recurses once for each of the latter (24 000 overflow a stack of 2 MB, in
+/// an update of 240 kB) and searches through all of the former for each of them.
+pub const CLIENTS_CHAINED_MAX: usize = 4096;
 
 /// Most messages packed into one frame. Stock clients send one, yrs-based ones two or three.
 pub const MESSAGES_PER_FRAME_MAX: usize = 64;

@@ -49,6 +49,10 @@ pub enum Command {
     /// Serve maps over WebSockets and HTTP until interrupted
     #[command(after_long_help = config::help())]
     Serve(ServeArgs),
+    /// Put features of files into a map: new ones are added, known ones updated, others left alone
+    Import(ImportArgs),
+    /// Write the features of a map to a file
+    Export(ExportArgs),
     /// List the maps
     Maps(MapsArgs),
     /// Check everything stored: checksums, hash chains, and that the replayed log equals the present state
@@ -84,6 +88,56 @@ pub struct TargetArgs {
     /// else the data folder] [env: MAPWEAVE_SERVER]
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<ServerUrl>,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// The map; it is made if there is none
+    #[arg(value_name = "MAP", value_parser = MapName::parse)]
+    pub(super) map: MapName,
+    /// Files to import in this order; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Put new features into this layer
+    #[arg(long, value_name = "NAME")]
+    pub(super) layer: Option<String>,
+    /// Format of the files [default: by file name or content]
+    #[arg(long, value_name = "FORMAT", value_parser = super::import::Source::parse)]
+    pub(super) format: Option<super::import::Source>,
+    /// Bring back features that were deleted from the map
+    #[arg(long)]
+    pub(super) restore: bool,
+    /// Import the good records where some are wrong; the wrong ones are named
+    #[arg(long)]
+    pub(super) keep_going: bool,
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The map
+    #[arg(value_name = "MAP", value_parser = MapName::parse)]
+    pub(super) map: MapName,
+    /// File to write; it appears only once it is whole [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Format to write; yjs is the whole document as one Yjs update [default: by file name, else geojson]
+    #[arg(long, value_name = "FORMAT", value_parser = super::export::Sink::parse)]
+    pub(super) format: Option<super::export::Sink>,
+    /// Only features of this layer
+    #[arg(long, value_name = "NAME")]
+    pub(super) layer: Option<String>,
+    /// Only features that reach into this box, in degrees; west > east crosses the antimeridian
+    #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
+    pub(super) bbox: Option<crate::geometry::BBox>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
 }
 
 /// Arguments of `maps`.
@@ -160,7 +214,9 @@ impl Args {
                 );
                 serve.data.as_ref()
             }
-            Command::Maps(MapsArgs { target, .. })
+            Command::Import(ImportArgs { target, .. })
+            | Command::Export(ExportArgs { target, .. })
+            | Command::Maps(MapsArgs { target, .. })
             | Command::Verify(VerifyArgs { target, .. })
             | Command::Compact(CompactArgs { target, .. })
             | Command::Doctor(DoctorArgs { target, .. }) => target.data.as_ref(),
@@ -222,11 +278,26 @@ mod tests {
         for line in [
             "mapweave",
             "mapweave sevre",
+            "mapweave import",
+            "mapweave import m",
+            "mapweave import ../m f.geojson",
+            "mapweave export m --bbox 1,2,3",
+            "mapweave export m --format docx",
             "mapweave maps --data d --server http://127.0.0.1:1",
             "mapweave maps --server ftp://127.0.0.1",
             "mapweave --set sessions serve",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_box_may_start_with_a_minus() {
+        let args =
+            Args::try_parse_from("mapweave export m --bbox -10,-5.5,10,5".split(' ')).unwrap();
+        let Command::Export(export) = args.command else {
+            panic!("an export")
+        };
+        assert!(export.bbox.is_some());
     }
 }

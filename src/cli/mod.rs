@@ -8,6 +8,8 @@ mod args;
 mod compact;
 mod console;
 mod doctor;
+mod export;
+mod import;
 mod maps;
 mod serve;
 mod table;
@@ -77,6 +79,8 @@ fn dispatch(
     telemetry::start_log(&config.log)?;
     match args.command {
         Command::Serve(_) => serve::run(config, console),
+        Command::Import(import) => import::run(&import, &config, environment, console),
+        Command::Export(export) => export::run(&export, &config, environment, console),
         Command::Maps(maps) => maps::run(&maps, &config, environment, console),
         Command::Verify(verify) => verify::run(&verify, &config, environment, console),
         Command::Compact(compact) => compact::run(&compact, &config, environment, console),

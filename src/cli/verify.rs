@@ -23,7 +23,7 @@ pub(super) fn run(
         console,
         async |target, console| {
             if let Some(map) = &args.map
-                && target.state(map).await?.is_none()
+                && !target.knows(map).await?
             {
                 return Err(target::unknown(target, map).await);
             }

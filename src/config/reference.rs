@@ -36,15 +36,15 @@ pub fn reference() -> String {
 pub fn help() -> String {
     let defaults = Config::default();
     let mut out = String::from(
-        "Settings (--set KEY=VALUE, or the variable, or the key in the TOML file; docs/configuration.md has their meaning):\n",
+        "Every setting, its default and its variable (--set KEY=VALUE, MAPWEAVE_…, or the key in the\nTOML file; docs/configuration.md has their meaning and bounds):\n",
     );
     for key in keys() {
         let _ = writeln!(
             out,
-            "  {:<34} {:<44} [default: {}]",
+            "  {} = {}\n      {}",
             key.name,
-            key.variable(),
-            key.show(&defaults)
+            key.show(&defaults),
+            key.variable()
         );
     }
     out

@@ -11,6 +11,8 @@ mod geojsonseq;
 mod records;
 mod sniff;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -92,39 +94,5 @@ impl Format {
                 "jsonl",
             ],
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_are_known_by_name_by_ending_and_by_content() {
-        assert_eq!(Format::from_name("geojsonseq"), Some(Format::GeoJsonSeq));
-        assert_eq!(Format::from_name("gpx"), None);
-        assert_eq!(
-            Format::from_path(Path::new("a/B.GeoJSON")),
-            Some(Format::GeoJson)
-        );
-        assert_eq!(
-            Format::from_path(Path::new("a.geojsonl")),
-            Some(Format::GeoJsonSeq)
-        );
-        assert_eq!(Format::from_path(Path::new("geojson")), None);
-        assert_eq!(
-            Format::sniff(b"\xEF\xBB\xBF {\n\"type\""),
-            Some(Format::GeoJson)
-        );
-        assert_eq!(Format::sniff(b"\x1E{\"type\""), Some(Format::GeoJsonSeq));
-        assert_eq!(
-            Format::sniff(b"{\"type\":\"Feature\"}\n{\"ty"),
-            Some(Format::GeoJsonSeq)
-        );
-        assert_eq!(
-            Format::sniff(b"{\"type\":\"Feature\"}\n"),
-            Some(Format::GeoJson)
-        );
-        assert_eq!(Format::sniff(b"PK\x03\x04"), None);
     }
 }

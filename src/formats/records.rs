@@ -77,9 +77,10 @@ impl<R> Records<R> {
             .map_err(|fault| error(Fault::Content(fault)))?;
         let fid = match &content.id {
             None => {
-                let count = self.equal.entry(short(&content.hash())).or_default();
+                let hash = content.hash();
+                let count = self.equal.entry(short(&hash)).or_default();
                 *count += 1;
-                content.fid(*count - 1)
+                Fid::of_content(&hash, *count - 1)
             }
             Some(id) => {
                 let fid = Fid::of_source(id);

@@ -6,16 +6,19 @@
 
 mod bbox;
 mod coords;
+mod fault;
 mod intersect;
 mod number;
 mod position;
+mod reading;
 mod shape;
 
 pub use bbox::{BBox, BBoxError};
 pub use coords::{Coords, Element, Found};
+pub use fault::{Path, ShapeFault};
 pub use number::{INTEGER_MAX, json_number, whole};
 pub use position::{Position, PositionError};
-pub use shape::{Dims, Kind, Part, Path, SEGMENT_VERTICES_MAX, Segment, Shape, ShapeFault};
+pub use shape::{Dims, Kind, Part, SEGMENT_VERTICES_MAX, Segment, Shape};
 
 use serde_json::Value;
 
@@ -79,7 +82,7 @@ impl Geometry {
             if let Some(members) = value.get("geometries").and_then(Value::as_array) {
                 waiting.extend(members);
             } else {
-                found.extend(shape::flattened(value));
+                found.extend(reading::flattened(value));
             }
         }
         found

@@ -1,4 +1,4 @@
-//! Names of features, layers and sessions, and how foreign ids become ours (ruling on ids in `docs/model.md`).
+//! Names of features, layers and sessions, and how foreign ids become ours.
 //!
 //! A hash is the first 16 bytes of BLAKE3 as one big-endian number; its lowest base-62 digits, highest first,
 //! over the digits `0-9A-Za-z`.
@@ -54,7 +54,7 @@ impl Fid {
 
     /// The id of a feature without one: a hash of its content and of how many equal ones came before it.
     #[must_use]
-    pub(super) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
+    pub(crate) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content).update(&occurrence.to_be_bytes());
         Self(format!("x{}", digits(&hasher.finalize(), HASH_DIGITS)))
@@ -124,11 +124,12 @@ impl SourceId {
 }
 
 impl fmt::Display for SourceId {
-    /// The text itself; a number in canonical decimals.
+    /// The text itself; a number in plain decimals without exponent.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Number(number) => write!(f, "{}", json_number(*number)),
+            // −0 and 0 are one id.
+            Self::Number(number) => write!(f, "{}", number + 0.0),
         }
     }
 }
@@ -210,6 +211,8 @@ mod tests {
         assert_eq!(fid(5.0), "5");
         assert_eq!(fid(-17.0), "-17");
         assert_eq!(fid(-0.0), "0");
+        assert_eq!(fid(1e20), "100000000000000000000");
+        assert!(fid(1e300).starts_with('x'));
         assert_eq!(
             fid(1.5),
             Fid::of_source(&SourceId::Text("1.5".into())).to_string()

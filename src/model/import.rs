@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
-use yrs::{Any, Doc, Map, Out, ReadTxn, Transact, TransactionMut};
+use yrs::{Any, Doc, Map, ReadTxn, Transact, TransactionMut};
 
 use super::edit::{Edit, Writer, apply, create, stored};
 use super::entry::Overlays;
@@ -13,13 +13,12 @@ use super::feature::State;
 use super::geometry_edit;
 use super::id::{Lid, Sid, hash};
 use super::input::{InputFeature, Place};
-use super::json::{number_any, to_any};
 use super::keys::OverlayKeys;
-use super::pack::vertex_count;
+use super::opening;
 use super::random::Random;
 use super::read;
 use super::record::{GENERATION, Record};
-use super::schema::{FEAT, FEATURES_MAX, FORMAT, META, Raw, Root, VERSION, VERTICES_MAX, WHO, Who};
+use super::schema::{FEAT, FEATURES_MAX, Raw, Root, VERSION, VERTICES_MAX, Who};
 use super::view::MapView;
 
 /// Features that one transaction touches, at most, so that it blocks readers for milliseconds.
@@ -185,7 +184,7 @@ struct Import {
 
 impl Import {
     fn start(txn: &impl ReadTxn, options: &ImportOptions) -> Result<Self, ImportError> {
-        check_writable(txn)?;
+        opening::check_writable(txn)?;
         let writer = Writer {
             sid: options.sid.clone(),
             now_s: options.now_s,
@@ -194,14 +193,14 @@ impl Import {
         };
         let (layer, opening) = match &options.layer {
             Some(name) => {
-                let (lid, edits) = layer(&MapView::layers_only(txn), &writer, name);
+                let (lid, edits) = opening::layer(&MapView::layers_only(txn), &writer, name);
                 (Some(lid), edits)
             }
             None => (None, Vec::new()),
         };
-        let (features, vertices) = count(txn);
+        let (features, vertices) = opening::count(txn);
         Ok(Self {
-            header: header(txn, &writer, options.who.as_ref()),
+            header: opening::header(txn, &writer, options.who.as_ref()),
             writer,
             keys: OverlayKeys::of(txn),
             layer,
@@ -401,110 +400,6 @@ impl Import {
             });
         }
     }
-}
-
-fn check_writable(txn: &impl ReadTxn) -> Result<(), ImportError> {
-    let Some(meta) = txn.get_map(META) else {
-        return Ok(());
-    };
-    match meta.get(txn, "format") {
-        None => {}
-        Some(Out::Any(Any::String(format))) if &*format == FORMAT => {}
-        Some(other) => {
-            return Err(ImportError::NotAMap {
-                found: other.to_string(txn),
-            });
-        }
-    }
-    match meta.get(txn, "version") {
-        Some(Out::Any(version)) => match super::json::number(&version) {
-            Some(found) if found > VERSION as f64 => Err(ImportError::NewerVersion { found }),
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
-/// Features and base vertices that the document has.
-fn count(txn: &impl ReadTxn) -> (u64, u64) {
-    let Some(feats) = txn.get_map(FEAT) else {
-        return (0, 0);
-    };
-    let mut features = 0_u64;
-    let mut vertices = 0_u64;
-    for key in feats.keys(txn) {
-        features += 1;
-        if let Some(Out::Any(Any::Array(items))) = feats.get(txn, key) {
-            vertices += match items.get(3) {
-                Some(Any::Buffer(bytes)) => vertex_count(bytes),
-                _ => 1,
-            };
-        }
-    }
-    (features, vertices)
-}
-
-/// What a document without it gets before its first edit: what it is, and who this session is.
-fn header(txn: &impl ReadTxn, writer: &Writer, who: Option<&Who>) -> Vec<Edit> {
-    let has = |root: &str, key: &str| {
-        txn.get_map(root)
-            .is_some_and(|map| map.contains_key(txn, key))
-    };
-    let mut edits = Vec::new();
-    let mut put = |root: &'static str, key: &str, value: Any| {
-        if !has(root, key) {
-            edits.push(Edit::Put {
-                root,
-                key: key.to_owned(),
-                value,
-            });
-        }
-    };
-    put(META, "format", Any::from(FORMAT));
-    put(META, "version", number_any(VERSION as f64));
-    if let Some(who) = who {
-        let items = vec![
-            number_any(writer.now_s as f64),
-            Any::from(who.user.as_str()),
-            Any::from(who.name.as_str()),
-        ];
-        put(WHO, writer.sid.as_str(), Any::from(items));
-    }
-    edits
-}
-
-/// The layer of this name, and the edits that make it or bring it back if it is not there.
-fn layer(view: &MapView, writer: &Writer, name: &str) -> (Lid, Vec<Edit>) {
-    let named = view
-        .layers()
-        .find(|layer| layer.name.as_deref() == Some(name))
-        .and_then(|layer| Lid::parse(&layer.lid));
-    let lid = named.unwrap_or_else(|| Lid::of_name(name));
-    let targets = view.layer_targets();
-    let slot = |field: &str| {
-        targets
-            .get(lid.as_str())
-            .and_then(|targets| targets.get(field))
-    };
-    let edits = match view.any_layer(lid.as_str()) {
-        None => writer.set_layer(
-            lid.as_str(),
-            "name",
-            slot("name"),
-            vec![to_any(&name.into())],
-        ),
-        Some(layer) if layer.removed => {
-            writer.set_layer(lid.as_str(), "gone", slot("gone"), Vec::new())
-        }
-        Some(layer) if layer.name.is_none() => writer.set_layer(
-            lid.as_str(),
-            "name",
-            slot("name"),
-            vec![to_any(&name.into())],
-        ),
-        Some(_) => Vec::new(),
-    };
-    (lid, edits)
 }
 
 /// The name of imported coordinates: a hash of them, so that an edit of one version of the data is never applied to

@@ -123,7 +123,7 @@ impl InputFeature {
         .checked()?;
         let fid = content.id.as_ref().map(Fid::of_source);
         Ok(Self::assemble(
-            fid.unwrap_or_else(|| content.fid(0)),
+            fid.unwrap_or_else(|| Fid::of_content(&content.hash(), 0)),
             content,
             place,
         ))
@@ -200,37 +200,67 @@ impl Content {
         self.properties = sorted(self.properties);
         self.members = sorted(self.members);
         for members in [&self.properties, &self.members] {
-            match bytes(members) {
-                bytes if bytes > VALUE_BYTES_MAX => {
-                    return Err(InputFault::LongProperties { bytes });
+            if members.iter().map(most_member_bytes).sum::<usize>() > VALUE_BYTES_MAX {
+                match serde_json::to_string(members).unwrap_or_default().len() {
+                    bytes if bytes > VALUE_BYTES_MAX => {
+                        return Err(InputFault::LongProperties { bytes });
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
         }
         Ok(self)
     }
 
-    /// The id that content without one gets: a hash of the content and the number of equal features before it.
-    pub(crate) fn fid(&self, occurrence: u64) -> Fid {
-        Fid::of_content(&self.hash(), occurrence)
-    }
-
-    /// A hash of geometry, properties and members in canonical form.
+    /// A hash of geometry, properties and members in canonical form. It must never change: ids are made from it.
     pub(crate) fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
         let geometry = self
             .geometry
             .as_ref()
             .map_or(Value::Null, |geometry| canonical(geometry.to_value()));
-        for text in [
-            geometry.to_string(),
-            text(&self.properties),
-            text(&self.members),
-        ] {
-            hasher.update(text.as_bytes()).update(b"\n");
-        }
+        let mut hasher = blake3::Hasher::new();
+        hash(&mut hasher, &geometry);
+        hash_members(&mut hasher, &self.properties);
+        hash_members(&mut hasher, &self.members);
         *hasher.finalize().as_bytes()
     }
+}
+
+/// Hashes a value by its structure: a letter for its kind, lengths and numbers as 8 bytes, big-endian.
+fn hash(hasher: &mut blake3::Hasher, value: &Value) {
+    match value {
+        Value::Null => drop(hasher.update(b"n")),
+        Value::Bool(value) => drop(hasher.update(if *value { b"t" } else { b"f" })),
+        Value::Number(number) => {
+            let bits = (number.as_f64().unwrap_or_default() + 0.0).to_bits();
+            hasher.update(b"d").update(&bits.to_be_bytes());
+        }
+        Value::String(text) => hash_text(hasher, text),
+        Value::Array(items) => {
+            hasher
+                .update(b"a")
+                .update(&(items.len() as u64).to_be_bytes());
+            items.iter().for_each(|item| hash(hasher, item));
+        }
+        Value::Object(members) => hash_members(hasher, members),
+    }
+}
+
+fn hash_members(hasher: &mut blake3::Hasher, members: &Map<String, Value>) {
+    hasher
+        .update(b"o")
+        .update(&(members.len() as u64).to_be_bytes());
+    for (name, value) in members {
+        hash_text(hasher, name);
+        hash(hasher, value);
+    }
+}
+
+fn hash_text(hasher: &mut blake3::Hasher, text: &str) {
+    hasher
+        .update(b"s")
+        .update(&(text.len() as u64).to_be_bytes())
+        .update(text.as_bytes());
 }
 
 fn check(name: &str, value: &Value) -> Result<(), InputFault> {
@@ -252,6 +282,9 @@ fn check(name: &str, value: &Value) -> Result<(), InputFault> {
             name: name.to_owned(),
             number,
         });
+    }
+    if most_bytes(value) <= VALUE_BYTES_MAX {
+        return Ok(());
     }
     match value.to_string().len() {
         bytes if bytes > VALUE_BYTES_MAX => Err(InputFault::LongValue {
@@ -284,12 +317,23 @@ fn rounded(value: &Value) -> Option<String> {
     }
 }
 
-fn text(members: &Map<String, Value>) -> String {
-    serde_json::to_string(members).unwrap_or_default()
+/// The longest way to write a byte of a string in JSON, `\u0000`.
+const CHARACTER_BYTES: usize = 6;
+
+/// Bytes that the JSON text of a value has at most; spares writing it where that is little.
+fn most_bytes(value: &Value) -> usize {
+    /// The longest number is some 25 digits, sign and exponent.
+    const NUMBER_BYTES: usize = 32;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => NUMBER_BYTES,
+        Value::String(text) => text.len().saturating_mul(CHARACTER_BYTES) + 2,
+        Value::Array(items) => items.iter().map(|item| most_bytes(item) + 1).sum::<usize>() + 2,
+        Value::Object(members) => members.iter().map(most_member_bytes).sum::<usize>() + 2,
+    }
 }
 
-fn bytes(members: &Map<String, Value>) -> usize {
-    text(members).len()
+fn most_member_bytes((name, value): (&String, &Value)) -> usize {
+    name.len().saturating_mul(CHARACTER_BYTES) + most_bytes(value) + 4
 }
 
 #[cfg(test)]
@@ -346,6 +390,7 @@ mod tests {
 
     #[test]
     fn equal_content_has_equal_ids_and_its_occurrence_tells_it_apart() {
+        let fid = |content: &Content, occurrence| Fid::of_content(&content.hash(), occurrence);
         let content = |text: &str| Content {
             properties: serde_json::from_str(text).unwrap(),
             ..Content::default()
@@ -354,8 +399,16 @@ mod tests {
             content(r#"{"a":1.0,"b":2}"#).checked().unwrap(),
             content(r#"{"b":2,"a":1}"#).checked().unwrap(),
         );
-        assert_eq!(one.fid(0), same.fid(0));
-        assert_ne!(one.fid(0), one.fid(1));
-        assert_ne!(one.fid(0), content(r#"{"a":1}"#).checked().unwrap().fid(0));
+        assert_eq!(fid(&one, 0), fid(&same, 0));
+        assert_ne!(fid(&one, 0), fid(&one, 1));
+        assert_eq!(
+            fid(&one, 0).as_str(),
+            "x59NycL6F1cG0zfvv",
+            "ids from content must never change"
+        );
+        assert_ne!(
+            fid(&one, 0),
+            fid(&content(r#"{"a":1}"#).checked().unwrap(), 0)
+        );
     }
 }

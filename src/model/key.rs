@@ -102,8 +102,11 @@ pub(super) fn beyond(
     };
     if let Some(run) = outermost.filter(|key| own && key.len() >= 13) {
         let (head, counter) = run.split_at_checked(run.len() - 4)?;
-        if let Some(next) = step(number_of(counter)).filter(|next| (1..FOUR_DIGITS).contains(next))
-        {
+        // Every 62nd number ends in 0, which no long key may, so it is passed over.
+        let next = step(number_of(counter))
+            .filter(|next| next % 62 != 0)
+            .or_else(|| step(step(number_of(counter))?));
+        if let Some(next) = next.filter(|next| (1..FOUR_DIGITS).contains(next)) {
             return Some(format!("{head}{}", four_digits(next))).filter(|key| is_key(key));
         }
     }
@@ -206,6 +209,22 @@ mod tests {
         );
         assert_eq!(beyond(Some("zzzy"), End::Back, false, &mut random), None);
         assert_eq!(beyond(Some("0001"), End::Front, false, &mut random), None);
+    }
+
+    #[test]
+    fn a_run_passes_over_keys_that_would_end_in_zero() {
+        for (end, in_order) in [(End::Back, true), (End::Front, false)] {
+            let mut random = Random::new(3);
+            let mut last = beyond(Some("U005"), end, false, &mut random).unwrap();
+            for _ in 0..1000 {
+                let next = beyond(Some(&last), end, true, &mut random).unwrap();
+                assert!(
+                    is_key(&next) && next.len() == 13 && (last < next) == in_order,
+                    "{last} {next}"
+                );
+                last = next;
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Features inside the CRDT: how a map lies in a Yjs document, how it is read and how imports write it.
 //!
-//! The format is `docs/model.md` ("map document format, version 1"). Everything shown is a function of the document
+//! The format is `docs/map-document.md` ("map document format, version 1"). Everything shown is a function of the document
 //! alone: two replicas with the same content show the same features and the same report. Nothing here reads a
 //! clock, draws random bits by itself or performs IO; times and seeds come in as arguments.
 //!
@@ -18,6 +18,8 @@ mod json;
 mod key;
 mod keys;
 mod layer;
+mod note;
+mod opening;
 mod pack;
 mod random;
 mod read;
@@ -25,6 +27,8 @@ mod record;
 mod report;
 mod schema;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use feature::{Edited, Feature, State};
@@ -37,6 +41,7 @@ pub(crate) use input::Content;
 pub use input::{InputFault, InputFeature, Place};
 pub use json::{NESTING_MAX, canonical, nests_within, sorted};
 pub use layer::Layer;
+pub use note::{Attachment, Note};
 pub use pack::{pack, unpack};
 pub use random::Random;
 pub use report::{Problem, Target};

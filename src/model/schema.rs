@@ -19,6 +19,10 @@ pub(super) const META: &str = "meta";
 pub(super) const FEAT: &str = "feat";
 /// Root with the layers' fields.
 pub(super) const LAYER: &str = "layer";
+/// Root with the notes.
+pub(super) const NOTE: &str = "note";
+/// Root with the attachments.
+pub(super) const FILE: &str = "file";
 /// Root with the sessions' people.
 pub(super) const WHO: &str = "who";
 /// Features of one document, at most (`map-document` §12).

@@ -8,9 +8,10 @@ use super::entry::{Overlays, Targets};
 use super::feature::{Edited, Feature, State};
 use super::json::{number, text};
 use super::layer::{Layer, layer_targets};
+use super::note::{Attachment, Note};
 use super::read;
 use super::record::Record;
-use super::schema::{FEAT, FORMAT, Key, LAYER, META, Raw, Root, VERSION, WHO, Who};
+use super::schema::{FEAT, FILE, FORMAT, Key, LAYER, META, NOTE, Raw, Root, VERSION, WHO, Who};
 
 /// What a document holds at one moment, indexed in one pass over its roots.
 ///
@@ -25,6 +26,8 @@ pub struct MapView {
     pub(super) malformed_keys: Vec<String>,
     layer_entries: Vec<(Box<str>, Raw)>,
     layers: BTreeMap<String, Layer>,
+    notes: Vec<(Box<str>, Raw)>,
+    files: Vec<(Box<str>, Raw)>,
     who: BTreeMap<Box<str>, Raw>,
     meta: BTreeMap<Box<str>, Any>,
 }
@@ -66,6 +69,8 @@ impl MapView {
             malformed_keys,
             layer_entries,
             layers,
+            notes: sorted(txn, NOTE),
+            files: sorted(txn, FILE),
             who: sorted(txn, WHO).into_iter().collect(),
             meta: values(txn, META)
                 .into_iter()
@@ -124,6 +129,20 @@ impl MapView {
     /// The layer with this id, removed or not.
     pub(super) fn any_layer(&self, lid: &str) -> Option<&Layer> {
         self.layers.get(lid)
+    }
+
+    /// The notes, in order of their id; removed and malformed ones do not show.
+    pub fn notes(&self) -> impl Iterator<Item = Note> {
+        self.notes
+            .iter()
+            .filter_map(|(nid, raw)| Note::read(nid, raw))
+    }
+
+    /// The attachments, in order of their id; removed and malformed ones do not show.
+    pub fn attachments(&self) -> impl Iterator<Item = Attachment> {
+        self.files
+            .iter()
+            .filter_map(|(aid, raw)| Attachment::read(aid, raw))
     }
 
     /// The person behind a session, as the session says.

@@ -1,7 +1,7 @@
 //! What a room sees of a connection: somewhere to put messages, without waiting.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use mapweave_proto::{CloseReason, Message, Refusal};
@@ -21,12 +21,13 @@ pub trait Peer: Send + Sync + fmt::Debug {
     fn is_caught_up(&self) -> bool;
 }
 
-/// A message on its way to any number of peers; what one makes of it for its wire, the others use too.
-#[derive(Debug)]
+/// A message on its way to any number of peers; what one makes of it for its wire, the others use too, and so do
+/// its clones.
+#[derive(Debug, Clone)]
 pub struct Outgoing {
     /// What is said.
     pub message: Message,
-    frame: OnceLock<Bytes>,
+    frame: Arc<OnceLock<Bytes>>,
 }
 
 impl Outgoing {
@@ -34,7 +35,7 @@ impl Outgoing {
     pub fn new(message: Message) -> Self {
         Self {
             message,
-            frame: OnceLock::new(),
+            frame: Arc::default(),
         }
     }
 

@@ -8,18 +8,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use mapweave_proto::{
-    ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, concat, scan,
+    ClientId, DoorError, Ledger, Outline, ScanError, Scanned, StateVector, Verdict, extend, scan,
 };
 use yrs::updates::decoder::Decode;
+
+use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
-/// Most bytes of held updates, in the whole map and of one session.
+/// Most held updates, in the whole map and of one session. Their number counts beside their bytes: each is
+/// judged again whenever something goes in.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldLimits {
     /// For the map, in bytes.
     pub map_bytes_max: usize,
     /// For one source, in bytes.
     pub source_bytes_max: usize,
+    /// For the map, in updates.
+    pub map_updates_max: usize,
+    /// For one source, in updates.
+    pub source_updates_max: usize,
 }
 
 impl HeldLimits {
@@ -27,6 +34,8 @@ impl HeldLimits {
     pub const NONE: Self = Self {
         map_bytes_max: usize::MAX,
         source_bytes_max: usize::MAX,
+        map_updates_max: usize::MAX,
+        source_updates_max: usize::MAX,
     };
 }
 
@@ -35,6 +44,8 @@ impl Default for HeldLimits {
         Self {
             map_bytes_max: 16 << 20,
             source_bytes_max: 4 << 20,
+            map_updates_max: 4_096,
+            source_updates_max: 1_024,
         }
     }
 }
@@ -83,6 +94,16 @@ pub enum Refused {
         /// Which limit was reached, in bytes.
         limit_bytes: usize,
     },
+    /// Too many updates wait for missing ones already.
+    #[error(
+        "{held} updates wait for others that never came, the limit is {limit}: sync from the start"
+    )]
+    TooManyHeld {
+        /// Updates that wait already.
+        held: usize,
+        /// Which limit was reached, in updates.
+        limit: usize,
+    },
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
     Broken {
@@ -109,8 +130,10 @@ impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
     pub fn new(limits: HeldLimits) -> Self {
         // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
+        // Positions in text are counted as browsers count them.
         let options = Options {
             cleanup_formatting: false,
+            offset_kind: yrs::OffsetKind::Utf16,
             ..Options::default()
         };
         let doc = Doc::with_options(options);
@@ -146,6 +169,17 @@ impl Replica {
     /// Bytes of the updates that wait.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Takes in a state that another replica made of what had passed its door. Judging it again as one update
+    /// could refuse what came in by many: a state has all their dependencies at once.
+    ///
+    /// # Errors
+    /// [`Refused::Undecodable`] or [`Refused::Broken`]: it is no such state.
+    pub fn restore(&mut self, state: &Scanned) -> Result<(), Refused> {
+        self.apply(state.bytes())?;
+        self.ledger.admit(state);
+        Ok(())
     }
 
     /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).
@@ -224,16 +258,30 @@ impl Replica {
         source: u64,
         missing: Vec<ClientId>,
     ) -> Result<Outcome, Refused> {
-        if self.held.iter().any(|h| h.update.bytes() == update.bytes()) {
-            return Ok(Outcome::Nothing);
+        let ready = scan(self.ledger.ready_part(&update)?, usize::MAX)?;
+        if self.waits_already(&update, &ready) {
+            return self.take_in_ready(ready).map(|went_in| {
+                let mut went_in = went_in.into_iter();
+                match went_in.next() {
+                    Some(brought) => Outcome::Applied {
+                        brought,
+                        released: went_in.collect(),
+                    },
+                    None => Outcome::Nothing,
+                }
+            });
         }
         let bytes = update.bytes().len();
-        let of_source: usize = self
-            .held
-            .iter()
-            .filter(|h| h.source == source)
-            .map(|h| h.update.bytes().len())
-            .sum();
+        let of_source = self.held.iter().filter(|h| h.source == source);
+        for (held, limit) in [
+            (self.held.len(), self.limits.map_updates_max),
+            (of_source.clone().count(), self.limits.source_updates_max),
+        ] {
+            if held >= limit {
+                return Err(Refused::TooManyHeld { held, limit });
+            }
+        }
+        let of_source: usize = of_source.map(|h| h.update.bytes().len()).sum();
         for (held_bytes, limit_bytes) in [
             (self.held_bytes, self.limits.map_bytes_max),
             (of_source, self.limits.source_bytes_max),
@@ -245,15 +293,23 @@ impl Replica {
                 });
             }
         }
-        let went_in = self.take_in_ready(&update)?;
+        let went_in = self.take_in_ready(ready)?;
         self.held_bytes += bytes;
         self.held.push(HeldUpdate { source, update });
         Ok(Outcome::Held { missing, went_in })
     }
 
+    /// Whether all of `update` but its `ready` part is in updates that wait. Clients send what waits in their
+    /// own documents again with every sync, each time cut otherwise.
+    fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
+        let held = || self.held.iter().map(|held| &held.update);
+        let clock = |client| self.ledger.clock(client);
+        held().any(|held| held.bytes() == update.bytes())
+            || coverage::covers(held().chain([ready]), update, clock)
+    }
+
     /// Applies the part of an update with a gap that has all it builds on.
-    fn take_in_ready(&mut self, update: &Scanned) -> Result<Vec<Scanned>, Refused> {
-        let ready = scan(self.ledger.ready_part(update)?, usize::MAX)?;
+    fn take_in_ready(&mut self, ready: Scanned) -> Result<Vec<Scanned>, Refused> {
         match self.ledger.judge(&ready)? {
             Verdict::Fresh | Verdict::Overlap => match self.take_in(ready)? {
                 Outcome::Applied { brought, released } => {
@@ -328,8 +384,8 @@ impl Replica {
 /// Encoded state of a map for those who join, made once and shared: a state and the updates since.
 #[derive(Default)]
 pub struct StateCache {
-    base: Option<Scanned>,
-    tail: Vec<Scanned>,
+    base: Option<Outline>,
+    tail: Vec<Outline>,
     tail_bytes: usize,
     joined: Option<Bytes>,
 }
@@ -341,7 +397,7 @@ impl StateCache {
     /// Where `state` is no update.
     pub fn new(state: Scanned) -> Self {
         Self {
-            base: Some(state),
+            base: Some(state.outline()),
             ..Self::default()
         }
     }
@@ -354,7 +410,7 @@ impl StateCache {
         if self.tail_bytes > base.bytes().len().max(TAIL_BYTES_MIN) {
             self.clear();
         } else {
-            self.tail.push(brought.clone());
+            self.tail.push(brought.clone().outline());
         }
     }
 
@@ -366,7 +422,7 @@ impl StateCache {
     /// Bytes kept.
     pub fn bytes(&self) -> usize {
         let part = |b: Option<&Bytes>| b.map_or(0, Bytes::len);
-        part(self.base.as_ref().map(Scanned::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
+        part(self.base.as_ref().map(Outline::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
     }
 
     /// The whole state of `replica` as one update.
@@ -379,7 +435,7 @@ impl StateCache {
         }
         let state = replica.encode_state()?;
         self.clear();
-        self.base = scan(state.clone(), usize::MAX).ok();
+        self.base = scan(state.clone(), usize::MAX).ok().map(Scanned::outline);
         Ok(state)
     }
 
@@ -390,8 +446,7 @@ impl StateCache {
             return Some(base.bytes().clone());
         }
         if self.joined.is_none() {
-            let parts: Vec<&Scanned> = std::iter::once(base).chain(&self.tail).collect();
-            self.joined = concat(&parts).ok();
+            self.joined = extend(base, &self.tail).ok();
         }
         self.joined.clone()
     }
@@ -419,6 +474,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use mapweave_proto::concat;
     use yrs::{Map, WriteTxn};
 
     /// One update per key, all of one client.
@@ -483,12 +539,38 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_already_is_not_held_again_however_it_is_cut() {
+        let ours = updates(7, &["a", "b", "c", "d"]);
+        let theirs = updates(9, &["e"]);
+        let mut replica = Replica::new(HeldLimits::default());
+        for update in &ours[1..3] {
+            replica.receive(update.clone(), 1).unwrap();
+        }
+        let both = scan(concat(&[&ours[1], &ours[2]]).unwrap(), usize::MAX).unwrap();
+        let again = replica.receive(both, 2).unwrap();
+        assert!(matches!(again, Outcome::Nothing));
+        let more = concat(&[&ours[1], &ours[2], &theirs[0]]).unwrap();
+        let ready = replica.receive(scan(more, usize::MAX).unwrap(), 2).unwrap();
+        assert!(matches!(ready, Outcome::Applied { .. }));
+        assert_eq!(
+            (keys(&replica), replica.held().len()),
+            (vec!["e".into()], 2)
+        );
+        let longer = concat(&[&ours[2], &ours[3]]).unwrap();
+        let longer = replica
+            .receive(scan(longer, usize::MAX).unwrap(), 2)
+            .unwrap();
+        assert!(matches!(longer, Outcome::Held { .. }));
+    }
+
+    #[test]
     fn what_waits_is_bounded_for_a_source_and_for_the_map() {
         let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
         let size = b.bytes().len();
         let limits = HeldLimits {
             map_bytes_max: 2 * size + 1,
             source_bytes_max: size + 1,
+            ..HeldLimits::default()
         };
         let mut replica = Replica::new(limits);
         assert!(replica.receive(b, 1).is_ok());
@@ -505,6 +587,22 @@ mod tests {
             replica.receive(d, 3).unwrap_err(),
             full(2 * size + 1, 2 * size)
         );
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_too() {
+        let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
+        let limits = HeldLimits {
+            map_updates_max: 2,
+            source_updates_max: 1,
+            ..HeldLimits::default()
+        };
+        let mut replica = Replica::new(limits);
+        replica.receive(b, 1).unwrap();
+        let full = |held, limit| Refused::TooManyHeld { held, limit };
+        assert_eq!(replica.receive(c.clone(), 1).unwrap_err(), full(1, 1));
+        replica.receive(c, 2).unwrap();
+        assert_eq!(replica.receive(d, 3).unwrap_err(), full(2, 2));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cut::write_delete_set;
 use super::error::ConcatError;
 use super::ranges::Ranges;
-use super::scan::{Scanned, Section};
+use super::scan::{Outline, Scanned, Section};
 use crate::id::ClientId;
 use crate::varint::Writer;
 
@@ -21,10 +21,26 @@ use crate::varint::Writer;
 /// # Errors
 /// [`ConcatError::NotContiguous`] where a client's structs neither start nor continue where they ended before.
 pub fn concat(updates: &[&Scanned]) -> Result<Bytes, ConcatError> {
+    join(updates.iter().copied())
+}
+
+/// As [`concat`], of a state and the updates that follow it.
+///
+/// # Errors
+/// As [`concat`].
+pub fn extend(state: &Outline, updates: &[Outline]) -> Result<Bytes, ConcatError> {
+    join(
+        std::iter::once(state)
+            .chain(updates)
+            .map(|outline| &outline.0),
+    )
+}
+
+fn join<'a>(updates: impl Iterator<Item = &'a Scanned>) -> Result<Bytes, ConcatError> {
     let mut clients: BTreeMap<u64, Joined<'_>> = BTreeMap::new();
     let mut deletes: BTreeMap<u64, Vec<(u32, u32)>> = BTreeMap::new();
     let mut bytes = 0;
-    for (index, update) in updates.iter().enumerate() {
+    for (index, update) in updates.enumerate() {
         bytes += update.bytes().len();
         for section in &update.sections {
             clients
@@ -89,11 +105,7 @@ impl<'a> Joined<'a> {
                 clock_expected: u64::from(self.end),
             });
         }
-        let first = update
-            .pieces_of(section)
-            .first()
-            .map_or(section.ends_at, |piece| piece.at);
-        self.parts.push(update.bytes_from(section, first));
+        self.parts.push(update.structs_of(section));
         self.structs += u64::from(section.structs);
         self.end = section.end;
         Ok(())

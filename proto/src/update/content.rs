@@ -7,14 +7,12 @@ use crate::varint::Cursor;
 
 pub(super) const GC: u8 = 0;
 pub(super) const DELETED: u8 = 1;
-pub(super) const JSON: u8 = 2;
 pub(super) const BINARY: u8 = 3;
 pub(super) const STRING: u8 = 4;
 pub(super) const EMBED: u8 = 5;
 pub(super) const FORMAT: u8 = 6;
 pub(super) const TYPE: u8 = 7;
 pub(super) const ANY: u8 = 8;
-pub(super) const DOC: u8 = 9;
 pub(super) const SKIP: u8 = 10;
 
 /// Passes over content of kind `tag`, which stands at `at`, and gives its length in clocks.
@@ -37,13 +35,8 @@ pub(super) fn skip(cursor: &mut Cursor<'_>, tag: u8, at: usize) -> Result<u32, S
             json_text(cursor).map(|()| 1)
         }
         TYPE => shared_type(cursor).map(|()| 1),
-        DOC => sub_document(cursor).map(|()| 1),
         // yrs 0.28.1 reads one text more than JSON content has; Yjs has not written it since version 13.0.
-        JSON => Err(ScanError::Unsupported {
-            what: "content",
-            tag: u64::from(tag),
-            at,
-        }),
+        // Of subdocuments that lie beside each other and are deleted together, yrs reads freed memory.
         tag => Err(ScanError::Unsupported {
             what: "content",
             tag: u64::from(tag),
@@ -195,20 +188,6 @@ fn shared_type(cursor: &mut Cursor<'_>) -> Result<(), ScanError> {
         3 => cursor.string().map(|_| ()).map_err(ScanError::from),
         tag => Err(ScanError::Unsupported {
             what: "shared type",
-            tag: u64::from(tag),
-            at,
-        }),
-    }
-}
-
-/// A GUID and an object of options; Yjs fails on options that are no object.
-fn sub_document(cursor: &mut Cursor<'_>) -> Result<(), ScanError> {
-    cursor.string()?;
-    let at = cursor.at();
-    match cursor.clone().byte()? {
-        118 => value(cursor),
-        tag => Err(ScanError::Unsupported {
-            what: "options of a subdocument",
             tag: u64::from(tag),
             at,
         }),

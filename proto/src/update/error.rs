@@ -2,7 +2,7 @@
 
 use crate::error::Malformed;
 use crate::id::ClientId;
-use crate::limits::{CLIENTS_MAX, CLIENTS_WAITING_MAX, NESTING_MAX};
+use crate::limits::{CLIENTS_CHAINED_MAX, CLIENTS_MAX, NESTING_MAX};
 
 /// Why bytes are no update that we let through. Offsets count from the start of the update.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +139,15 @@ pub enum DoorError {
         /// Its clock.
         clock: u64,
     },
+    /// An entry under a key takes several clocks and stays. No writer makes one; yrs reads freed memory if the
+    /// part that is not the last outlives its map.
+    #[error("struct {clock} of client {client} is a map entry of several values")]
+    LongEntry {
+        /// The client of the struct.
+        client: ClientId,
+        /// Its clock.
+        clock: u64,
+    },
     /// Structs of several clients wait for each other in a circle.
     #[error("struct {clock} of client {client} depends on itself through other clients")]
     Circular {
@@ -147,9 +156,10 @@ pub enum DoorError {
         /// Its clock.
         clock: u64,
     },
-    /// More than [`CLIENTS_WAITING_MAX`] clients of the update wait for each other.
+    /// More than [`CLIENTS_CHAINED_MAX`] clients of the update depend on each other in a row. A state that a
+    /// document came to by small updates may be like this; see [`Ledger::admit`](crate::Ledger::admit).
     #[error(
-        "more than {CLIENTS_WAITING_MAX} clients of the update wait for each other; send it in pieces"
+        "more than {CLIENTS_CHAINED_MAX} clients of the update depend on each other in a row; send it in pieces"
     )]
     TooTangled,
     /// The document would know more than [`CLIENTS_MAX`] clients.

@@ -48,7 +48,7 @@ struct Run {
 /// Where something lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// Hash of its parent and, in a map, its key.
+    /// Hash of its parent and, in a map, its key; the lowest bit says whether there is a key.
     pub(super) place: u64,
     /// 1 in a root type, one more in each shared type below.
     pub(super) depth: u8,
@@ -69,6 +69,11 @@ pub(super) enum What {
 }
 
 impl Spot {
+    /// Whether it lies under a key rather than in a list.
+    pub(super) fn is_keyed(self) -> bool {
+        self.place & 1 == 1
+    }
+
     pub(super) const GONE: Self = Self {
         place: 0,
         depth: 0,
@@ -105,6 +110,9 @@ impl Ledger {
     /// What must never be applied, now or later; see [`DoorError`].
     pub fn judge(&self, update: &Scanned) -> Result<Verdict, DoorError> {
         let walk = Walk::new(self, update)?;
+        if walk.is_too_tangled() {
+            return Err(DoorError::TooTangled);
+        }
         let missing = self.missing(update, &walk);
         if !missing.is_empty() || walk.is_blocked() {
             return Ok(Verdict::Gap { missing });
@@ -130,6 +138,10 @@ impl Ledger {
     /// Takes note of an update that the document has applied, after [`Ledger::judge`] called it fresh or
     /// overlapping. Parts that the verdict would have called missing are left out, so that a spare call with
     /// another update does no harm.
+    ///
+    /// A stored state of one's own is admitted to an empty ledger without judgement: many small updates can
+    /// lead to one that is too tangled to come in through the door at once. yrs takes it on a thread with a
+    /// stack of 100 bytes for each client.
     pub fn admit(&mut self, update: &Scanned) {
         let Ok(walk) = Walk::new(self, update) else {
             return;

@@ -19,10 +19,10 @@ mod ranges;
 mod scan;
 mod walk;
 
-pub use concat::concat;
+pub use concat::{concat, extend};
 pub use error::{ConcatError, DoorError, ScanError};
 pub use ledger::{Ledger, Verdict};
-pub use scan::{DeleteRange, Scanned, scan};
+pub use scan::{DeleteRange, Outline, Scanned, scan};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The walk over an update's bytes. Start from [`scan`].
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 
 use super::content;
 use super::error::ScanError;
-use super::ranges::Ranges;
+use super::ranges::{Cover, Ranges};
 use crate::id::ClientId;
 use crate::limits::{CLIENTS_MAX, CLOCK_MAX};
 use crate::varint::Cursor;
@@ -19,11 +20,24 @@ use crate::varint::Cursor;
 #[derive(Clone)]
 pub struct Scanned {
     bytes: Bytes,
+    /// Clients descending.
     pub(super) sections: Vec<Section>,
     pub(super) pieces: Vec<Piece>,
+    /// Clients descending.
     pub(super) deletes: Vec<(u64, Ranges)>,
     /// Offset of the delete set.
     pub(super) deletes_at: u32,
+}
+
+/// What joining an update with others takes: its bytes, clocks and deletions.
+#[derive(Debug, Clone)]
+pub struct Outline(pub(super) Scanned);
+
+impl Outline {
+    /// The update.
+    pub fn bytes(&self) -> &Bytes {
+        self.0.bytes()
+    }
 }
 
 /// A range of one client's clocks that an update deletes; never empty.
@@ -49,6 +63,8 @@ pub(super) struct Section {
     /// Its clocks.
     pub(super) start: u32,
     pub(super) end: u32,
+    /// Offset of its first struct.
+    starts_at: u32,
     /// Offset of the byte after its last struct.
     pub(super) ends_at: u32,
 }
@@ -68,7 +84,8 @@ pub(super) struct Piece {
     right_clock: u32,
     left_client: u64,
     right_client: u64,
-    /// Hash of parent and key where the parent is explicit; how many structs it is in a row of GC.
+    /// Hash of parent and key where the parent is explicit, its lowest bit set where there is a key; how many
+    /// structs it is in a row of GC.
     pub(super) place: u64,
 }
 
@@ -123,6 +140,14 @@ impl Piece {
 }
 
 impl Scanned {
+    /// The same update, remembering no more than [`concat`](crate::concat) needs: for a large state a fraction
+    /// of the memory. A ledger cannot judge it any more; [`scan`] its bytes again for that.
+    #[must_use]
+    pub fn outline(mut self) -> Outline {
+        self.pieces = Vec::new();
+        Outline(self)
+    }
+
     /// The update.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -133,8 +158,8 @@ impl Scanned {
         self.sections.is_empty() && self.deletes.is_empty()
     }
 
-    /// The runs of clocks that it brings, as `(client, start, end)` with `start < end`, in the order of its
-    /// bytes. A client with holes has several.
+    /// The runs of clocks that it brings, as `(client, start, end)` with `start < end`, clients descending. A
+    /// client with holes has several.
     pub fn clients(&self) -> impl Iterator<Item = (ClientId, u64, u64)> + '_ {
         self.sections.iter().flat_map(|section| {
             let pieces = self.pieces_of(section);
@@ -154,7 +179,7 @@ impl Scanned {
         })
     }
 
-    /// The ranges that it deletes: clients in the order of its bytes, ranges of a client ascending and disjoint.
+    /// The ranges that it deletes: clients descending, ranges of a client ascending and disjoint.
     pub fn deletes(&self) -> impl Iterator<Item = DeleteRange> + '_ {
         self.deletes.iter().flat_map(|(client, ranges)| {
             ranges.as_slice().iter().map(|(start, end)| DeleteRange {
@@ -165,10 +190,31 @@ impl Scanned {
         })
     }
 
+    /// The place of a client's section.
+    pub(super) fn section(&self, client: u64) -> Option<usize> {
+        self.sections
+            .binary_search_by(|section| client.cmp(&section.client))
+            .ok()
+    }
+
+    /// Whether it deletes all of these clocks.
+    pub(super) fn deletes_whole(&self, client: u64, start: u32, end: u32) -> bool {
+        let found = self.deletes.binary_search_by(|(c, _)| client.cmp(c)).ok();
+        let ranges = found
+            .and_then(|index| self.deletes.get(index))
+            .map(|(_, ranges)| ranges);
+        ranges.is_some_and(|ranges| ranges.cover(start, end) == Cover::Whole)
+    }
+
     pub(super) fn pieces_of(&self, section: &Section) -> &[Piece] {
         self.pieces
             .get(section.first as usize..section.past as usize)
             .unwrap_or_default()
+    }
+
+    /// All structs of `section`.
+    pub(super) fn structs_of(&self, section: &Section) -> &[u8] {
+        self.bytes_from(section, section.starts_at)
     }
 
     /// The bytes of `section` from one of its pieces on.
@@ -201,7 +247,8 @@ impl fmt::Debug for Scanned {
 /// # Errors
 /// The first rule that the bytes break. Besides what the format demands: nothing empty, no client twice,
 /// clocks below 2^31, values nested at most 64 deep, no trailing bytes, none of the content that only one of
-/// Yjs 13 and yrs understands (JSON content, XML hooks, weak links, moves).
+/// Yjs 13 and yrs understands (JSON content, XML hooks, weak links, moves), and no
+/// subdocuments, which yrs does not delete safely.
 pub fn scan(update: Bytes, bytes_max: usize) -> Result<Scanned, ScanError> {
     let bytes_max = bytes_max.min(u32::MAX as usize);
     if update.len() > bytes_max {
@@ -247,6 +294,9 @@ fn sections(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanEr
     for _ in 0..count {
         section(cursor, scanned)?;
     }
+    scanned
+        .sections
+        .sort_by_key(|section| Reverse(section.client));
     refuse_twice(
         scanned.sections.iter().map(|section| section.client),
         "sections",
@@ -265,6 +315,7 @@ fn section(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         });
     }
     let (start, first) = (clock, offset(scanned.pieces.len()));
+    let starts_at = offset(cursor.at());
     for _ in 0..structs {
         let piece = piece(cursor, client, clock)?;
         clock = piece.end;
@@ -289,6 +340,7 @@ fn section(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         past,
         start,
         end: clock,
+        starts_at,
         ends_at,
     });
     Ok(())
@@ -358,7 +410,7 @@ fn links(cursor: &mut Cursor<'_>, info: u8, id: Id, piece: &mut Piece) -> Result
             if info & HAS_KEY != 0 {
                 cursor.string()?.hash(&mut place);
             }
-            piece.place = place.finish();
+            piece.place = place.finish() & !1 | u64::from(info & HAS_KEY != 0);
             links
         }
     };
@@ -445,6 +497,7 @@ fn deletes(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         }
         scanned.deletes.push((client, Ranges::from_unsorted(list)));
     }
+    scanned.deletes.sort_by_key(|(client, _)| Reverse(*client));
     refuse_twice(
         scanned.deletes.iter().map(|(client, _)| *client),
         "delete sets",
@@ -455,26 +508,18 @@ fn deletes(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
     Ok(())
 }
 
-/// Writers sort clients descending, so a look at neighbours usually does.
-fn refuse_twice(
-    clients: impl Iterator<Item = u64> + Clone,
-    what: &'static str,
-) -> Result<(), ScanError> {
-    if clients.clone().is_sorted_by(|a, b| a > b) || clients.clone().is_sorted_by(|a, b| a < b) {
-        return Ok(());
+/// Refuses a client that stands beside itself; clients are sorted.
+fn refuse_twice(clients: impl Iterator<Item = u64>, what: &'static str) -> Result<(), ScanError> {
+    let mut before = None;
+    for client in clients {
+        if before.replace(client) == Some(client) {
+            return Err(ScanError::DuplicateClient {
+                client: ClientId(client),
+                what,
+            });
+        }
     }
-    let mut sorted: Vec<u64> = clients.collect();
-    sorted.sort_unstable();
-    match sorted
-        .windows(2)
-        .find(|pair| matches!(pair, [a, b] if a == b))
-    {
-        Some([client, ..]) => Err(ScanError::DuplicateClient {
-            client: ClientId(*client),
-            what,
-        }),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// An offset or count below the length of the update, which is at most `u32::MAX`.

@@ -1,6 +1,6 @@
 //! The order in which a document would take an update's structs, and where they come to lie.
 //!
-//! Follows yrs (and Yjs): a client's structs are taken in their order; one that depends on a later struct of
+//! Follows yrs (and Yjs): clients are taken from the highest to the lowest, a client's structs are taken in their order; one that depends on a later struct of
 //! another client in the same update waits until that client has come so far. An explicit list of waiting
 //! clients stands for the recursion.
 
@@ -9,7 +9,7 @@ use super::error::DoorError;
 use super::ledger::{Ledger, Spot, What};
 use super::scan::{Id, Links, Piece, Scanned, Section};
 use crate::id::ClientId;
-use crate::limits::{CLIENTS_WAITING_MAX, NESTING_MAX};
+use crate::limits::{CLIENTS_CHAINED_MAX, NESTING_MAX};
 
 /// An update walked against a ledger.
 pub(super) struct Walk<'a> {
@@ -19,8 +19,8 @@ pub(super) struct Walk<'a> {
     /// Beside the update's pieces; of those that were not taken, [`Spot::GONE`].
     spots: Vec<Spot>,
     missing: Vec<(ClientId, u64)>,
-    /// `(client, section)` ascending; empty while the sections are few.
-    by_client: Vec<(u64, u32)>,
+    /// The most clients that waited for each other, or that were used up in a row before their turn.
+    chained: usize,
 }
 
 /// How far the walk has come in one section.
@@ -49,9 +49,6 @@ enum Found {
     Missing,
 }
 
-/// Up to so many sections are searched one by one.
-const FEW: usize = 8;
-
 impl<'a> Walk<'a> {
     pub(super) fn new(ledger: &'a Ledger, update: &'a Scanned) -> Result<Self, DoorError> {
         let start = |section: &Section| State {
@@ -60,30 +57,31 @@ impl<'a> Walk<'a> {
             blocked: false,
             waiting: false,
         };
-        let mut by_client = Vec::new();
-        if update.sections.len() > FEW {
-            by_client.extend(
-                update
-                    .sections
-                    .iter()
-                    .zip(0..)
-                    .map(|(section, index)| (section.client, index)),
-            );
-            by_client.sort_unstable();
-        }
         let mut walk = Walk {
             ledger,
             update,
             states: update.sections.iter().map(start).collect(),
             spots: vec![Spot::GONE; update.pieces.len()],
             missing: Vec::new(),
-            by_client,
+            chained: 0,
         };
         let mut waiting = Vec::new();
-        for section in 0..update.sections.len() {
-            walk.take_all(section, &mut waiting)?;
+        let mut used_up = 0;
+        for (index, section) in update.sections.iter().enumerate() {
+            let taken = walk
+                .states
+                .get(index)
+                .is_some_and(|state| state.piece == section.past);
+            used_up = if taken { used_up + 1 } else { 0 };
+            walk.chained = walk.chained.max(used_up);
+            walk.take_all(index, &mut waiting)?;
         }
         Ok(walk)
+    }
+
+    /// Whether yrs could not take the update although nothing is wrong with it.
+    pub(super) fn is_too_tangled(&self) -> bool {
+        self.chained > CLIENTS_CHAINED_MAX
     }
 
     /// What the update needs first and does not bring, in no order, perhaps repeated.
@@ -152,10 +150,8 @@ impl<'a> Walk<'a> {
                     let (client, clock) = (ClientId(of.client), u64::from(piece.start));
                     return Err(DoorError::Circular { client, clock });
                 }
-                if waiting.len() > CLIENTS_WAITING_MAX {
-                    return Err(DoorError::TooTangled);
-                }
                 self.set(section, |state| state.waiting = true);
+                self.chained = self.chained.max(waiting.len());
                 waiting.push(other);
             }
         }
@@ -280,6 +276,14 @@ impl<'a> Walk<'a> {
         if spot.what == What::Gone {
             return Ok(Spot::GONE);
         }
+        let new_from = piece.start.max(next);
+        if spot.is_keyed()
+            && piece.end - new_from > 1
+            && piece.kind != content::DELETED
+            && !self.update.deletes_whole(id.client, new_from, piece.end)
+        {
+            return Err(DoorError::LongEntry { client, clock });
+        }
         spot.what = match piece.kind {
             content::TYPE => What::Type,
             content::DELETED => What::Deleted,
@@ -310,20 +314,7 @@ impl<'a> Walk<'a> {
     }
 
     fn section(&self, client: u64) -> Option<usize> {
-        if self.update.sections.len() <= FEW {
-            return self
-                .update
-                .sections
-                .iter()
-                .position(|section| section.client == client);
-        }
-        let found = self
-            .by_client
-            .binary_search_by_key(&client, |(client, _)| *client);
-        found
-            .ok()
-            .and_then(|index| self.by_client.get(index))
-            .map(|(_, section)| *section as usize)
+        self.update.section(client)
     }
 
     fn block(&mut self, section: usize, missing: Option<u64>) {

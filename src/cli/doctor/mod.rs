@@ -80,7 +80,7 @@ pub(super) fn run(
     })
 }
 
-/// The configuration that `serve` would run with; the defaults in place of one that has problems.
+/// The configuration that `serve` would run with; the defaults, and `--data`, in place of one that has problems.
 fn configuration(given: &Given, environment: &dyn Environment, checks: &mut Vec<Check>) -> Config {
     let serving = Given {
         purpose: Purpose::Serve,
@@ -102,10 +102,12 @@ fn configuration(given: &Given, environment: &dyn Environment, checks: &mut Vec<
                     "correct it; docs/configuration.md lists all settings",
                 ));
             }
-            Config {
-                data: environment.folder().join(&Config::default().data),
-                ..Config::default()
+            let mut config = Config::default();
+            if let Some((_, data, _)) = given.flags.iter().rev().find(|(key, ..)| key == "data") {
+                config.data = data.into();
             }
+            config.data = environment.folder().join(&config.data);
+            config
         }
     }
 }

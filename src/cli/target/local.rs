@@ -55,6 +55,7 @@ impl Local {
             held: HeldLimits {
                 map_bytes_max: config.limits.held_bytes_per_map_max,
                 source_bytes_max: config.limits.held_bytes_per_session_max,
+                ..HeldLimits::default()
             },
             core: CoreOptions::default(),
         };
@@ -83,16 +84,21 @@ impl Local {
         }
     }
 
-    async fn info(&self, entry: &MapEntry) -> Result<MapInfo, Error> {
-        let Summary { features, title } = self.summary(entry).await?;
-        Ok(MapInfo {
+    async fn info(&self, entry: &MapEntry) -> MapInfo {
+        // A map that cannot be loaded must not hide the others.
+        let (Summary { features, title }, problem) = match self.summary(entry).await {
+            Ok(summary) => (summary, None),
+            Err(error) => (Summary::default(), Some(error.to_string())),
+        };
+        MapInfo {
             name: entry.name.as_str().to_owned(),
             title: Some(title).filter(|title| !title.is_empty()),
             features,
             updates: entry.head.count,
             bytes: entry.head.payload_bytes,
             last_edit: (entry.head.count > 0).then(|| rfc3339_ms(entry.head.last_time_ms)),
-        })
+            problem,
+        }
     }
 
     /// From the newest snapshot where that is up to date, else from the document.
@@ -117,11 +123,15 @@ impl Target for Local {
         async {
             let mut maps = Vec::new();
             for entry in self.store.maps().iter().filter(|entry| !entry.deleted) {
-                maps.push(self.info(entry).await?);
+                maps.push(self.info(entry).await);
             }
             Ok(maps)
         }
         .boxed()
+    }
+
+    fn knows<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<bool, Error>> {
+        async { Ok(self.store.map(map).is_some()) }.boxed()
     }
 
     fn state<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<Option<Bytes>, Error>> {

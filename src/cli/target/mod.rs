@@ -32,6 +32,9 @@ pub trait Target: Send + Sync {
     /// All maps that are not deleted, by name.
     fn maps(&self) -> BoxFuture<'_, Result<Vec<MapInfo>, Error>>;
 
+    /// Whether there is a map of this name, deleted or not.
+    fn knows<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// The state of a map as one v1 update, without updates that wait for missing ones; `None` where there is no such map.
     fn state<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<Option<Bytes>, Error>>;
 
@@ -64,6 +67,9 @@ pub struct MapInfo {
     pub bytes: u64,
     /// When the last record was stored, RFC 3339 in UTC.
     pub last_edit: Option<String>,
+    /// Why the map cannot be loaded, which leaves title and features untold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Whether a command changes anything.

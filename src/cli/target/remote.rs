@@ -268,14 +268,22 @@ impl Target for Remote {
         self.json(Method::GET, "/api/v1/maps", None).boxed()
     }
 
+    fn knows<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<bool, Error>> {
+        async move {
+            let path = format!("/api/v1/maps/{}", map.to_path_segment());
+            let (status, body) = self.ask(Method::GET, &path, None, JSON_BYTES_MAX).await?;
+            Ok(!is_unknown_map(status, &body))
+        }
+        .boxed()
+    }
+
     fn state<'a>(&'a self, map: &'a MapName) -> BoxFuture<'a, Result<Option<Bytes>, Error>> {
         async move {
             let path = format!("/api/v1/maps/{}/state", map.to_path_segment());
             let (status, body) = self.ask(Method::GET, &path, None, STATE_BYTES_MAX).await?;
-            let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
             match status {
                 StatusCode::OK => Ok(Some(body)),
-                StatusCode::NOT_FOUND if problem.kind.ends_with(":unknown-map") => Ok(None),
+                _ if is_unknown_map(status, &body) => Ok(None),
                 _ => Err(self.refused(status, &body)),
             }
         }
@@ -314,6 +322,12 @@ impl Target for Remote {
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         async { Ok(()) }.boxed()
     }
+}
+
+/// A server of another kind, or of a later version, may say 404 for other reasons.
+fn is_unknown_map(status: StatusCode, body: &[u8]) -> bool {
+    let named = |problem: Problem| problem.kind.ends_with(":unknown-map");
+    status == StatusCode::NOT_FOUND && serde_json::from_slice(body).is_ok_and(named)
 }
 
 #[cfg(test)]
@@ -356,9 +370,10 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_at_the_address_is_told_with_what_to_do() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = ServerUrl::of_listener(listener.local_addr().unwrap());
-        drop(listener);
+        // Bound and not listening: nobody else can have the port, and nobody answers.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = ServerUrl::of_listener(held.local_addr().unwrap());
         let remote = Remote::new(url);
         assert!(matches!(remote.probe().await, Probe::Silent(_)));
         let error = remote.maps().await.unwrap_err().to_string();

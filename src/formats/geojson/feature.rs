@@ -85,20 +85,37 @@ pub(in crate::formats) fn from_node(node: Node) -> Outcome {
 
 /// What an object without type may be.
 fn untyped(object: &Object) -> Fault {
-    let has = |name: &str| object.others.contains_key(name);
-    if has("geometryType") || has("spatialReference") || has("displayFieldName") {
-        let found = "it looks like Esri JSON".to_owned();
-        return Fault::NotGeoJson {
-            found,
-            hint: "ask the service for `f=geojson`, or convert it with ogr2ogr",
-        };
+    if object.others.keys().any(|name| is_esri(name)) {
+        return esri();
     }
-    if has("arcs") || has("objects") {
+    if ["arcs", "objects"]
+        .iter()
+        .any(|name| object.others.contains_key(*name))
+    {
         return topology();
     }
     Fault::NotGeoJson {
         found: "the object has no member \"type\"".to_owned(),
         hint: "a GeoJSON object says what it is: {\"type\":\"FeatureCollection\",…}",
+    }
+}
+
+/// Whether a member of this name tells Esri JSON, which has features too but no type.
+pub(super) fn is_esri(name: &str) -> bool {
+    [
+        "displayFieldName",
+        "fieldAliases",
+        "geometryType",
+        "spatialReference",
+    ]
+    .contains(&name)
+}
+
+/// An Esri JSON file.
+pub(super) fn esri() -> Fault {
+    Fault::NotGeoJson {
+        found: "it looks like Esri JSON".to_owned(),
+        hint: "ask the service for `f=geojson`, or convert it with ogr2ogr",
     }
 }
 
@@ -220,7 +237,9 @@ fn geometry(object: Object) -> Result<Geometry, Fault> {
                 member: "coordinates",
             });
         }
-        Some(Coords::Odd(found)) => return Err(wrong(GEOMETRY, "coordinates", found, "an array")),
+        Some(Coords::Odd(found)) if found != Found::MixedPosition => {
+            return Err(wrong(GEOMETRY, "coordinates", found, "an array"));
+        }
         Some(coords) => coords,
     };
     // An empty geometry is legal (RFC 7946 §3.1) and comes back as it was.
@@ -349,13 +368,12 @@ fn syntax_hint(bytes: &[u8], at: usize) -> Option<&'static str> {
         .get(..at.min(bytes.len()))
         .unwrap_or_default()
         .trim_ascii_end();
-    let starts = |word: &str| {
-        here.starts_with(word.as_bytes())
-            || here.starts_with(word.get(1..).unwrap_or(word).as_bytes())
-    };
-    if starts("NaN") || starts("Infinity") || starts("-Infinity") {
+    // The parser may have taken the first letter of a word that it does not know.
+    let word =
+        |word: &[u8]| here.starts_with(word) || here.starts_with(word.get(1..).unwrap_or(word));
+    if word(b"NaN") || word(b"Infinity") || word(b"-Infinity") {
         Some("JSON has no NaN or infinity; write null, or leave the feature out")
-    } else if starts("'") {
+    } else if here.starts_with(b"'") {
         Some("JSON strings take double quotes")
     } else if here.starts_with(b"/") {
         Some("JSON has no comments")

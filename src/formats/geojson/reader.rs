@@ -7,7 +7,7 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::feature::{check_crs, from_cut, number_or_syntax, topology};
+use super::feature::{check_crs, esri, from_cut, is_esri, number_or_syntax, topology};
 use crate::formats::error::{Fault, RecordError};
 use crate::formats::records::Record;
 use crate::formats::source::{Broken, Cut, Source};
@@ -110,6 +110,9 @@ impl<R: Read> Reader<R> {
     fn members(&mut self) -> Result<bool, RecordError> {
         loop {
             let name = self.name()?;
+            if self.r#type.is_none() && is_esri(&name) {
+                return Err(self.fatal(esri()));
+            }
             if name == "features" && self.is_collection() {
                 if self.peek()? == Some(b'[') {
                     self.source.take(b'[');

@@ -132,14 +132,15 @@ impl Running {
             return self.take_messages().await;
         }
         let paused = self.paused_until_ms;
-        let tick_ms = paused.or(self.session.next_tick_ms()).unwrap_or(u64::MAX);
+        let tick_ms = self.session.next_tick_ms().unwrap_or(u64::MAX);
+        let tick_ms = paused.map_or(tick_ms, |until| until.min(tick_ms));
         tokio::select! {
             () = self.outbox.rung() => self.hear_room().await,
             writable = self.stream.writable(), if self.outbox.has_backlog() => {
                 writable.and_then(|()| self.outbox.flush()).map_err(|_| Ending::Lost)?;
                 self.hear_room().await
             }
-            readable = self.stream.readable(), if paused.is_none() => {
+            readable = self.stream.readable(), if paused.is_none() && !self.outbox.is_clogged() => {
                 readable.map_err(|_| Ending::Lost)?;
                 self.read().await
             }

@@ -1,5 +1,6 @@
 //! WebSockets: the upgrade, and one task a connection.
 
+pub mod backlog;
 mod connection;
 pub mod frame;
 mod outbox;

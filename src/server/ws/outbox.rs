@@ -1,81 +1,35 @@
-//! What waits to be written to one connection, in bounded memory.
+//! A connection's [`Backlog`], shared by its room and its own task.
 //!
 //! The room writes straight to the socket while it takes everything, which costs no task switch; what the
-//! socket does not take waits here for the connection's own task. A queue that grows past its bound is dropped
-//! whole and marked *behind*: once the socket has drained, the room sends one difference instead.
+//! socket does not take waits for the connection's own task.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes};
-use mapweave_proto::{CloseReason, Message, Refusal, yws};
+use bytes::Bytes;
+use mapweave_proto::{CloseReason, Refusal};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::frame;
+use super::backlog::{Backlog, News, Offered};
 use crate::room::{Outgoing, Peer};
-
-/// Most chunks handed to the system in one write.
-const CHUNKS_PER_WRITE: usize = 32;
 
 /// A session's messages on their way out, and its room's news for it.
 #[derive(Debug)]
 pub struct Outbox {
-    state: Mutex<State>,
+    backlog: Mutex<Backlog>,
     /// Rings for the connection's task when there is something it must do.
     wake: Notify,
     stream: Arc<TcpStream>,
-    bytes_max: usize,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
-    /// Frames of whole states in the queue. They are shared or asked for, and do not count as a backlog.
-    states: usize,
-    phase: Phase,
-    sent: bool,
-    settled: Option<u64>,
-    refused: Vec<(u64, Refusal)>,
-    close: Option<CloseReason>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Everything is queued or written.
-    #[default]
-    Keeping,
-    /// The queue overflowed: nothing is queued until the socket has drained.
-    Behind,
-    /// The socket has drained and the room was asked for a difference.
-    Asking,
-}
-
-/// The room's news for a session, each told once.
-#[derive(Debug, Default)]
-pub struct News {
-    /// Updates up to this number are durable.
-    pub settled: Option<u64>,
-    /// Updates that were not taken.
-    pub refused: Vec<(u64, Refusal)>,
-    /// The connection has to end.
-    pub close: Option<CloseReason>,
-    /// Something went out since the last call.
-    pub sent: bool,
-    /// The backlog was dropped and the socket has drained: ask the room for a difference.
-    pub wants_difference: bool,
 }
 
 impl Outbox {
     /// An empty outbox that writes to `stream` and keeps at most `bytes_max` bytes that wait.
     pub fn new(stream: Arc<TcpStream>, bytes_max: usize) -> Self {
         Self {
-            state: Mutex::default(),
+            backlog: Mutex::new(Backlog::new(bytes_max)),
             wake: Notify::new(),
             stream,
-            bytes_max,
         }
     }
 
@@ -89,14 +43,19 @@ impl Outbox {
 
     /// Puts bytes out that are for this connection alone: acknowledgements, pongs, a close.
     pub fn put(&self, frame: Bytes) {
-        let mut state = self.lock();
-        state.push(frame);
-        self.write_or_ring(&mut state);
+        let mut backlog = self.lock();
+        backlog.put(frame);
+        self.write_or_ring(&mut backlog);
     }
 
     /// Whether bytes wait for the socket.
     pub fn has_backlog(&self) -> bool {
-        !self.lock().queue.is_empty()
+        !self.lock().is_empty()
+    }
+
+    /// Whether the peer should not be listened to before it has read some of its answers.
+    pub fn is_clogged(&self) -> bool {
+        self.lock().is_clogged()
     }
 
     /// Writes what the socket takes now.
@@ -104,138 +63,113 @@ impl Outbox {
     /// # Errors
     /// The socket's; the connection is over.
     pub fn flush(&self) -> io::Result<()> {
-        let mut state = self.lock();
-        state.write(&self.stream)
+        self.write(&mut self.lock())
     }
 
     /// What the room had to say since the last call.
     pub fn news(&self) -> News {
-        let mut state = self.lock();
-        let wants_difference = state.phase == Phase::Behind && state.queue.is_empty();
-        if wants_difference {
-            state.phase = Phase::Asking;
-        }
-        News {
-            settled: state.settled.take(),
-            refused: std::mem::take(&mut state.refused),
-            close: state.close.take(),
-            sent: std::mem::take(&mut state.sent),
-            wants_difference,
-        }
+        self.lock().news()
     }
 
-    fn write_or_ring(&self, state: &mut State) {
-        // An error is met again, and answered, by the connection's own task.
-        if state.write(&self.stream).is_err() || !state.queue.is_empty() {
+    fn write(&self, backlog: &mut Backlog) -> io::Result<()> {
+        backlog.write(|slices| self.stream.try_write_vectored(slices))
+    }
+
+    fn write_or_ring(&self, backlog: &mut Backlog) {
+        // An error is met again, and answered, by the connection's own task. It also asks for the difference
+        // once a queue that was dropped has gone out, whoever wrote the last of it.
+        let written = self.write(backlog);
+        if written.is_err() || !backlog.is_empty() || backlog.wants_difference() {
             self.wake.notify_one();
         }
     }
 
     /// Held for a few non-blocking steps only, never over an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Peer for Outbox {
     fn send(&self, outgoing: &Outgoing) {
-        let whole_state = matches!(outgoing.message, Message::SyncStep2(_));
-        let mut state = self.lock();
-        match state.phase {
-            Phase::Behind => return,
-            Phase::Asking if !whole_state => return,
-            Phase::Asking => state.phase = Phase::Keeping,
-            Phase::Keeping => {}
+        let mut backlog = self.lock();
+        match backlog.offer(outgoing) {
+            Offered::Queued => self.write_or_ring(&mut backlog),
+            Offered::Passed => {}
+            Offered::Overflowed => {
+                metrics::counter!("mapweave_sessions_behind_total").increment(1);
+            }
         }
-        let frame = outgoing.frame(|message| frame::binary(&yws::encode(message)));
-        let overflows = if whole_state {
-            state.states > 0
-        } else {
-            !state.queue.is_empty() && state.bytes + frame.len() > self.bytes_max
-        };
-        if overflows {
-            state.drop_backlog();
-            metrics::counter!("mapweave_sessions_behind_total").increment(1);
-            return;
-        }
-        if whole_state {
-            state.states += 1;
-            state.queue.push_back(frame);
-        } else {
-            state.push(frame);
-        }
-        self.write_or_ring(&mut state);
     }
 
     fn settled(&self, upto: u64) {
-        let mut state = self.lock();
-        state.settled = state.settled.max(Some(upto));
+        self.lock().settled(upto);
         self.wake.notify_one();
     }
 
     fn refused(&self, number: u64, refusal: Refusal) {
-        self.lock().refused.push((number, refusal));
+        self.lock().refused(number, refusal);
         self.wake.notify_one();
     }
 
     fn close(&self, reason: CloseReason) {
-        self.lock().close.get_or_insert(reason);
+        self.lock().close(reason);
         self.wake.notify_one();
     }
 
     fn is_caught_up(&self) -> bool {
-        let state = self.lock();
-        state.queue.is_empty() && state.phase == Phase::Keeping
+        self.lock().is_caught_up()
     }
 }
 
-impl State {
-    fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.queue.push_back(frame);
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use mapweave_proto::Message;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn connected() -> (Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap());
+        let (theirs, accepted) = tokio::join!(theirs, listener.accept());
+        (Arc::new(accepted.unwrap().0), theirs.unwrap())
     }
 
-    /// Forgets all but what is partly written: a frame once begun must be ended.
-    fn drop_backlog(&mut self) {
-        self.phase = Phase::Behind;
-        self.queue.truncate(1);
-        self.states = 0;
-        self.bytes = self.queue.front().map_or(0, Bytes::len);
+    /// As [`Peer::send`], and tells what became of it.
+    fn send(outbox: &Outbox, message: &Outgoing) -> Offered {
+        let mut backlog = outbox.lock();
+        let offered = backlog.offer(message);
+        if offered == Offered::Queued {
+            outbox.write_or_ring(&mut backlog);
+        }
+        offered
     }
 
-    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); CHUNKS_PER_WRITE];
-            let mut count = 0;
-            for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(chunk);
-                count += 1;
-            }
-            match stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
+    #[tokio::test]
+    async fn who_fell_behind_asks_for_the_difference_whoever_writes_the_last_of_its_queue() {
+        let (ours, mut theirs) = connected().await;
+        let outbox = Outbox::new(ours.clone(), 1 << 20);
+        let message = Outgoing::new(Message::Update(vec![7; 256 << 10].into()));
+        while send(&outbox, &message) != Offered::Overflowed {}
+        // The connection's task has heard of the backlog and waits for the socket …
+        outbox.rung().await;
+        assert!(!outbox.news().wants_difference);
+        let reading = tokio::spawn(async move {
+            let mut bytes = vec![0; 1 << 20];
+            while theirs.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+        });
+        // … but a ping comes in first, and its answer takes the rest of the queue along.
+        while outbox.has_backlog() {
+            _ = outbox.rung().now_or_never();
+            ours.writable().await.unwrap();
+            outbox.put(Bytes::from_static(b"pong"));
         }
-        // An idle connection keeps no memory for its queue.
-        if self.queue.capacity() > 0 {
-            self.queue = VecDeque::new();
-        }
-        (self.bytes, self.states) = (0, 0);
-        Ok(())
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.sent = true;
-        self.bytes = self.bytes.saturating_sub(written);
-        while let Some(front) = self.queue.front_mut() {
-            if front.len() > written {
-                front.advance(written);
-                return;
-            }
-            written -= front.len();
-            self.queue.pop_front();
-        }
+        assert_eq!(outbox.rung().now_or_never(), Some(()));
+        assert!(outbox.news().wants_difference);
+        drop((outbox, ours));
+        reading.await.unwrap();
     }
 }

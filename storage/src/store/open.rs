@@ -43,8 +43,11 @@ pub(crate) fn open(root: &Path, options: StoreOptions) -> Result<Opened, StoreEr
     let from = loaded
         .as_ref()
         .map_or(Mark::START, |loaded| loaded.checkpoint);
-    let replay = Replay::new(&index, catalog_of(loaded), from, founded.identity.store);
-    let replayed = replay.run(&files)?;
+    if options.access == Access::ReadWrite {
+        files.settle(from)?;
+    }
+    let catalog = catalog_of(loaded);
+    let replayed = Replay::new(&index, &files, catalog, from, founded.identity.store).run()?;
     let mut identity = founded.identity;
     if !replayed.problems.is_empty() && options.access == Access::ReadWrite {
         // Places may mean other records than before: whoever resumes by place must start afresh.
@@ -315,8 +318,7 @@ fn catalog_of(loaded: Option<Loaded>) -> Catalog {
     catalog
 }
 
-/// Makes what the journal holds durable, since a kill may have come between a write and its sync, and
-/// begins a new file: then everything in the files before is known to be durable.
+/// Begins a new journal file: then everything in the files before is known to be durable.
 fn begin_journal(
     options: &StoreOptions,
     files: &Files,
@@ -327,8 +329,6 @@ fn begin_journal(
     for id in files.journal_ids()? {
         if files.is_unused(id) {
             files.remove(id)?;
-        } else {
-            files.sync(id)?;
         }
     }
     options

@@ -1,7 +1,7 @@
 // Overlay entries: how their keys split, when they count, and which of several shows (map document format §§2, 3, 6, 10).
 
-import { isOrderKey, isSegmentName } from './orderkey.ts';
-import { compareBytes, isJson, isTime } from './values.ts';
+import { isOrderKey } from './orderkey.ts';
+import { compareBytes, isTime, NESTING_MAX, nestsWithin } from './values.ts';
 
 /** Roots whose keys start `fid/sid` and whose entries overlay a feature. */
 export const OVERLAY_ROOTS = ['geom', 'part', 'vert', 'prop', 'attr', 'gone'] as const;
@@ -24,7 +24,8 @@ export interface Entry {
   payload: readonly unknown[];
 }
 
-export function splitKey(root: OverlayRoot, key: string): EntryKey | null {
+/** The fields of a key; null if it does not have those of its root. */
+export function splitKey(root: OverlayRoot | 'text', key: string): EntryKey | null {
   const first = key.indexOf('/');
   if (first < 1) return null;
   const fid = key.slice(0, first);
@@ -35,7 +36,20 @@ export function splitKey(root: OverlayRoot, key: string): EntryKey | null {
   }
   const sid = key.slice(first + 1, second);
   const target = key.slice(second + 1);
-  return second > first + 1 && target !== '' ? { fid, sid, target } : null;
+  return second > first + 1 && isTarget(root, target) ? { fid, sid, target } : null;
+}
+
+function isTarget(root: OverlayRoot | 'text', target: string): boolean {
+  switch (root) {
+    case 'geom':
+      return target !== '' && !target.includes('/');
+    case 'part':
+      return segmentAddress(target) !== null;
+    case 'vert':
+      return vertexAddress(target) !== null;
+    default:
+      return target !== '';
+  }
 }
 
 /** The entry, if its value has the form its root demands. */
@@ -50,42 +64,39 @@ function isPayload(root: OverlayRoot, target: string, payload: unknown[]): boole
   switch (root) {
     case 'vert':
       return (
-        vertexAddress(target) !== null &&
+        isOrderKey(vertexAddress(target)?.vertex ?? '') &&
         (count === 0 || count === 2 || count === 3) &&
         payload.every((x) => Number.isFinite(x))
       );
     case 'part':
-      return segmentAddress(target) !== null && count <= 1;
+      return count <= 1;
     case 'geom':
       return count === 2 && Number.isInteger(payload[0]);
     case 'gone':
-      return count === 1 && isTime(payload[0]);
+      return count === 1 && Number.isFinite(payload[0]);
     case 'prop':
     case 'attr':
-      return count <= 1 && payload.every((x) => isJson(x));
+      return count <= 1 && payload.every((x) => nestsWithin(x, NESTING_MAX - 1));
   }
 }
 
 export interface SegmentAddress {
   gen: string;
+  /** Names that may or may not be those of a part and a segment. */
   part: string;
   segment: string;
 }
 
 /** `gen/P.S` */
 export function segmentAddress(target: string): SegmentAddress | null {
-  const match = /^([^/]+)\/([^./]+)\.([^./]+)$/.exec(target);
-  const [, gen, part, segment] = match ?? [];
-  if (!gen || !part || !segment) return null;
-  return isSegmentName(part) && isSegmentName(segment) ? { gen, part, segment } : null;
+  const [, gen, part, segment] = /^([^/]+)\/([^./]+)\.([^./]+)$/.exec(target) ?? [];
+  return gen && part && segment ? { gen, part, segment } : null;
 }
 
-/** `gen/P.S.V` */
+/** `gen/P.S.V`; whether V is an order key is another matter. */
 export function vertexAddress(target: string): (SegmentAddress & { vertex: string }) | null {
-  const dot = target.lastIndexOf('.');
-  const vertex = target.slice(dot + 1);
-  const segment = dot < 0 ? null : segmentAddress(target.slice(0, dot));
-  return segment && isOrderKey(vertex) ? { ...segment, vertex } : null;
+  const [, gen, part, segment, vertex] = /^([^/]+)\/([^./]+)\.([^./]+)\.([^./]+)$/.exec(target) ?? [];
+  return gen && part && segment && vertex ? { gen, part, segment, vertex } : null;
 }
 
 /** Of the entries of one target, the one that shows: content before removal, then the later, then the greater session id. */

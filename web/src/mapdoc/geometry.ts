@@ -1,7 +1,7 @@
 // A feature's geometry: the current generation's base, its segments and vertices with their overlays (map document format §6, 2–5).
 
 import { segmentAddress, vertexAddress } from './entry.ts';
-import { compareSegmentNames, implicitKey } from './orderkey.ts';
+import { compareSegmentNames, implicitKey, isSegmentName } from './orderkey.ts';
 import type { Overlays } from './overlays.ts';
 import { unpack } from './pack.ts';
 import type { FeatureRecord } from './record.ts';
@@ -29,9 +29,6 @@ export interface Generation {
   kind: number;
   coords: unknown;
 }
-
-/** Nesting of a geometry kept as JSON text; collections of multipolygons need eight. */
-const GEOMETRY_NESTING_MAX = 16;
 
 export function currentGeneration(overlays: Overlays, fid: string, record: FeatureRecord): Generation {
   let best: (Generation & { time: number; sid: string }) | null = null;
@@ -75,7 +72,7 @@ function isSingleVertex({ dims, parts }: Shape): boolean {
 }
 
 function readOther(coords: unknown): GeometryReading {
-  const value = typeof coords === 'string' ? parseJson(coords, GEOMETRY_NESTING_MAX) : undefined;
+  const value = typeof coords === 'string' ? parseJson(coords) : undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return malformed();
   return { geometry: value as unknown as Geometry, problems: [] };
 }
@@ -103,6 +100,7 @@ function readSegments(overlays: Overlays, fid: string, { gen }: Generation, shap
   for (const target of overlays.targets('part', fid)) {
     const address = segmentAddress(target);
     if (!address || address.gen !== gen || base.has(`${address.part}.${address.segment}`)) continue;
+    if (!isSegmentName(address.part) || !isSegmentName(address.segment)) continue;
     const flat = addedSegment(overlays.winner('part', fid, target)?.payload[0], shape.dims);
     if (flat) found.push({ part: address.part, segment: address.segment, flat });
   }

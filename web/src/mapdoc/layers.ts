@@ -22,7 +22,7 @@ export class Layers {
   /** The layer id itself, or the empty string if there is no such layer or it was removed. */
   known(lid: string): string {
     const fields = this.#read().get(lid);
-    const isRemoved = (winner(fields?.get('gone') ?? [])?.payload.length ?? 0) > 0;
+    const isRemoved = winner(fields?.get('gone') ?? [])?.payload[0] === true;
     return fields && !isRemoved ? lid : '';
   }
 
@@ -39,10 +39,10 @@ export class Layers {
     for (const [text, value] of this.#root) {
       // The keys split like those of `attr`, with the layer in the feature's place.
       const key = splitKey('attr', text);
-      const entry = key && readEntry('attr', key, value);
-      if (!key || !entry) continue;
+      if (!key) continue;
       const fields = layers.get(key.fid) ?? new Map<string, Entry[]>();
-      fields.set(key.target, [...(fields.get(key.target) ?? []), entry]);
+      const entry = readEntry('attr', key, value);
+      if (entry) fields.set(key.target, [...(fields.get(key.target) ?? []), entry]);
       layers.set(key.fid, fields);
     }
     this.#fields = layers;

@@ -5,7 +5,7 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const IMPLICIT_START = 7_149_840;
 
 const FORM = /^(?!0000|zzzz)(?:[0-9A-Za-z]{4}|[0-9A-Za-z]{4,255}[1-9A-Za-z])$/;
-const INDEX = /^[0-9]{1,7}$/;
+const INDEX = /^(?:0|[1-9][0-9]{0,6})$/;
 
 export function isOrderKey(text: string): boolean {
   return FORM.test(text);

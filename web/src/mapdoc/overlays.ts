@@ -11,7 +11,7 @@ import {
   splitKey,
   winner,
 } from './entry.ts';
-import { addSeen, isTime } from './values.ts';
+import { addSeen } from './values.ts';
 
 type Targets = Map<string, Map<string, EntryKey>>;
 
@@ -70,16 +70,12 @@ export class Overlays {
     return winner(this.entries(root, fid, target));
   }
 
-  /** Sum of the times of everything that was edited on the feature, which a deletion must know to count. */
+  /** Sum of the times of the feature's well-formed edits, which a deletion must know to count. */
   seen(fid: string): number {
     let sum = 0;
     for (const root of SEEN_ROOTS) {
-      for (const keys of this.#index[root].get(fid)?.values() ?? []) {
-        for (const key of keys.keys()) {
-          const value = this.#roots[root].get(key);
-          const time: unknown = Array.isArray(value) ? value[0] : null;
-          if (isTime(time)) sum = addSeen(sum, time);
-        }
+      for (const target of this.targets(root, fid)) {
+        for (const { time } of this.entries(root, fid, target)) sum = addSeen(sum, time);
       }
     }
     return sum;

@@ -3,7 +3,7 @@
 import type { Overlays } from './overlays.ts';
 import type { FeatureRecord } from './record.ts';
 import type { Texts } from './texts.ts';
-import { compareBytes, type Json, parseJson } from './values.ts';
+import { compareBytes, type Json, parseJson, toJson } from './values.ts';
 
 /** Sorted by the bytes of their names. */
 export type Properties = ReadonlyMap<string, Json>;
@@ -16,7 +16,7 @@ export function readProperties(overlays: Overlays, texts: Texts, fid: string, re
     const entry = overlays.winner('prop', fid, name);
     if (!entry) continue;
     if (entry.payload.length === 0) values.delete(name);
-    else values.set(name, entry.payload[0] as Json);
+    else values.set(name, toJson(entry.payload[0]));
   }
   for (const [name, text] of texts.read(fid)) values.set(name, text);
   return new Map([...values].sort(([a], [b]) => compareBytes(a, b)));

@@ -35,7 +35,7 @@ export function shapeOfCoordinates(kind: number, coordinates: unknown): Shape | 
   return { dims, parts: positions.map((part) => part.map((segment) => segment.flat())) };
 }
 
-/** Parts → segments → positions, with the repeated last position of rings taken off. */
+/** Parts → segments → positions, rings open. */
 function nestedPositions(kind: number, coordinates: unknown): Position[][][] | null {
   const type = KINDS[kind];
   switch (type) {
@@ -56,7 +56,14 @@ function nestedPositions(kind: number, coordinates: unknown): Position[][][] | n
 }
 
 const readLine = (value: unknown) => readList(value, readPosition);
-const readRing = (value: unknown) => wrap(readLine(value), (line) => line.slice(0, -1));
+const readRing = (value: unknown) => wrap(readLine(value), opened);
+
+/** Without a last position that repeats the first. */
+function opened(line: Position[]): Position[] {
+  const [first, last] = [line[0], line.at(-1)];
+  const isClosed = line.length > 1 && first && last && first.every((x, i) => x === last[i]);
+  return isClosed ? line.slice(0, -1) : line;
+}
 
 function readPosition(value: unknown): Position | null {
   const isNumber = (x: unknown) => typeof x === 'number' && Number.isFinite(x);

@@ -33,7 +33,7 @@ export class Texts {
   read(fid: string): Map<string, string> {
     const found: { name: string; sid: string; text: string }[] = [];
     for (const key of this.#keys.get(fid) ?? []) {
-      const parts = splitKey('prop', key);
+      const parts = splitKey('text', key);
       const value = this.#root.get(key);
       const text = value instanceof Y.Text ? value.toString() : '';
       if (parts && text !== '') found.push({ name: parts.target, sid: parts.sid, text });
@@ -48,7 +48,7 @@ export class Texts {
   }
 
   #update(key: string): string | null {
-    const parts = splitKey('prop', key);
+    const parts = splitKey('text', key);
     if (!parts) return null;
     const keys = this.#keys.get(parts.fid) ?? new Set<string>();
     if (this.#root.has(key)) keys.add(key);

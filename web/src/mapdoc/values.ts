@@ -1,6 +1,6 @@
 // Values as every replica reads them alike: narrow numbers, bounded nesting, byte order.
 
-/** Nesting that a property value may have. */
+/** How many levels may lie below an entry or below an object of properties. */
 export const NESTING_MAX = 16;
 const SEEN_MODULUS = 2 ** 31;
 
@@ -34,17 +34,15 @@ function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff;
 }
 
-/** A JSON value that may be shown: no bytes, no infinite number, no lone surrogate, no deep nesting. Takes no stack from the value. */
-export function isJson(value: unknown, nestingMax = NESTING_MAX): value is Json {
-  const todo: { value: unknown; left: number }[] = [{ value, left: nestingMax }];
+/** Whether nothing lies more than `levels` levels below the value and no bytes or shared types are in it. Takes no stack from the value. */
+export function nestsWithin(value: unknown, levels: number): boolean {
+  const todo: { value: unknown; left: number }[] = [{ value, left: levels }];
   for (let item = todo.pop(); item; item = todo.pop()) {
-    if (typeof item.value === 'object' && item.value !== null) {
-      if (item.left === 0 || !isPlain(item.value)) return false;
-      for (const [name, inner] of Object.entries(item.value)) {
-        if (!isWellFormed(name)) return false;
-        todo.push({ value: inner, left: item.left - 1 });
-      }
-    } else if (!isJsonScalar(item.value)) return false;
+    if (typeof item.value !== 'object' || item.value === null) continue;
+    if (!isPlain(item.value)) return false;
+    const inner = Object.values(item.value);
+    if (inner.length > 0 && item.left === 0) return false;
+    for (const value of inner) todo.push({ value, left: item.left - 1 });
   }
   return true;
 }
@@ -53,21 +51,46 @@ function isPlain(value: object): boolean {
   return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
-function isJsonScalar(value: unknown): boolean {
-  if (typeof value === 'string') return isWellFormed(value);
-  return value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
+/**
+ * A stored value as JSON: what JSON cannot express becomes null, −0 becomes 0, members are sorted. Call it on values that nest within
+ * bounds: it recurses as deep as they do.
+ */
+export function toJson(value: unknown): Json {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'number':
+      return Number.isFinite(value) ? value + 0 : null;
+    case 'bigint':
+      return Number(value);
+    case 'object':
+      if (value === null || value instanceof Uint8Array) return null;
+      if (Array.isArray(value)) return value.map(toJson);
+      return Object.fromEntries(
+        Object.entries(value)
+          .sort(([a], [b]) => compareBytes(a, b))
+          .map(([name, inner]) => [name, toJson(inner)]),
+      );
+    default:
+      return null;
+  }
 }
 
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udfff]/u.test(text);
-}
-
-/** JSON text → value, or undefined if it is not acceptable. */
-export function parseJson(text: string, nestingMax = NESTING_MAX): Json | undefined {
+/** JSON text → value; undefined if it is no JSON, overflows a double, holds half a surrogate pair or nests too deeply. */
+export function parseJson(text: string, levels = NESTING_MAX): Json | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isJson(value, nestingMax) ? value : undefined;
+    return nestsWithin(value, levels) && isExact(value) ? toJson(value) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Whether readers in other languages take the text's numbers and strings for the same values. */
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value === 'string') return !/[\ud800-\udfff]/u.test(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([name, inner]) => isExact(name) && isExact(inner));
 }

@@ -119,8 +119,8 @@ describe('deleting', () => {
     });
     expect(feature?.state).toBe('contested');
   });
-  test('the sum counts malformed entries too, modulo 2^31', () => {
-    const entries = { 'f/a/n': [2 ** 31 - 1, 1, 'too long'], 'f/b/n': [3, 2] };
+  test('the sum is over well-formed entries, modulo 2^31', () => {
+    const entries = { 'f/a/n': [2 ** 31 - 1, 1], 'f/b/n': [3, 2], 'f/c/n': [7, 1, 'too long'], 'f/d/n': [7.5, 1] };
     expect(read({ feat: { f: point(1, 2) }, prop: entries, gone: { 'f/a': [9, 2] } })).toBeNull();
   });
 });
@@ -233,7 +233,7 @@ describe('malformed content', () => {
     ['no JSON', '{"a":'],
     ['an overflowing number', '{"a":1e999}'],
     ['a lone surrogate', '{"a":"\\ud800"}'],
-    ['nesting of 17', `{"a":${'['.repeat(16)}${']'.repeat(16)}}`],
+    ['nesting of 17', `{"a":${'['.repeat(17)}${']'.repeat(17)}}`],
   ])('properties with %s count as none', (_, props) => {
     expect(read({ feat: { f: point(1, 2, props) } })?.properties.size).toBe(0);
   });
@@ -255,6 +255,27 @@ describe('malformed content', () => {
     expect(feature?.problems).toEqual(['malformed geometry']);
     expect(feature?.properties.get('n')).toBe(1);
   });
+});
+
+test('a plain ring may be closed or open', () => {
+  const open = [10, 'alice', 3, [square.slice(0, -1)], '{}', ''];
+  expect(read({ feat: { f: open } })?.geometry).toEqual(read({ feat: { f: polygon } })?.geometry);
+});
+
+test('what JSON cannot express is shown as null', () => {
+  const properties = read({
+    feat: { f: point(1, 2) },
+    prop: { 'f/a/n': [5, [Number.NaN, undefined, -0]] },
+  })?.properties;
+  expect(properties?.get('n')).toEqual([null, null, 0]);
+});
+
+test('a document of another format or a later version is not written', () => {
+  const isWritable = (meta: Record<string, unknown>) => new MapView(docOf({ meta })).isWritable();
+  expect(isWritable({})).toBe(true);
+  expect(isWritable({ format: 'map', version: 1 })).toBe(true);
+  expect(isWritable({ format: 'map', version: 2 })).toBe(false);
+  expect(isWritable({ format: 'drawing' })).toBe(false);
 });
 
 test('texts of one name are joined in the order of their sessions and shown over the property', () => {

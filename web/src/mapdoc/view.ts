@@ -9,8 +9,10 @@ import { type Properties, readProperties } from './properties.ts';
 import { type FeatureRecord, readRecord } from './record.ts';
 import type { Geometry } from './shape.ts';
 import { Texts } from './texts.ts';
-import { compareBytes } from './values.ts';
+import { compareBytes, isTime } from './values.ts';
 
+/** What `meta.format` says of a map document. */
+export const FORMAT = 'map';
 /** The document version this program reads and may write. */
 export const VERSION = 1;
 
@@ -141,16 +143,18 @@ export class MapView {
     return typeof title === 'string' && title !== '' ? title : null;
   }
 
-  /** A document of a later version may be looked at but not written. */
+  /** A document of another format or a later version may be looked at but not written. */
   isWritable(): boolean {
-    const version = this.#doc.getMap('meta').get('version');
-    return typeof version !== 'number' || version <= VERSION;
+    const meta = this.#doc.getMap('meta');
+    const [format, version] = [meta.get('format'), meta.get('version')];
+    const isOurs = format === undefined || format === FORMAT;
+    return isOurs && (typeof version !== 'number' || version <= VERSION);
   }
 
   /** The display name under which a session introduced itself, or null. */
   sessionName(sid: string): string | null {
     const value = this.#doc.getMap('who').get(sid);
-    const name: unknown = Array.isArray(value) ? value[2] : null;
+    const name: unknown = Array.isArray(value) && isTime(value[0]) ? value[2] : null;
     return typeof name === 'string' && name !== '' ? name : null;
   }
 

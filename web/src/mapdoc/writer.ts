@@ -6,7 +6,7 @@ import { currentGeneration } from './geometry.ts';
 import { implicitKey } from './orderkey.ts';
 import { KIND_POINT, type Position } from './shape.ts';
 import type { Json } from './values.ts';
-import { type MapView, VERSION } from './view.ts';
+import { FORMAT, type MapView, VERSION } from './view.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const FID_LENGTH = 12;
@@ -103,7 +103,7 @@ export class Writer {
     if (!who.has(sid)) who.set(sid, [this.#nowSeconds(), userId, name]);
     const meta = this.#doc.getMap('meta');
     if (!meta.has('format') && this.#doc.getMap('feat').size === 0) {
-      meta.set('format', 'map');
+      meta.set('format', FORMAT);
       meta.set('version', VERSION);
     }
   }

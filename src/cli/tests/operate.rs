@@ -1,216 +1,14 @@
-//! Commands as a user runs them, without a process: arguments in, output and exit out.
+//! `serve`, `maps`, `verify`, `compact`, `doctor`, and what all commands have in common.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use mapweave_proto::MapName;
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-use yrs::{Any, Doc, Map, ReadTxn, StateVector, Transact};
 
-use super::target::{Intent, Local, Target};
-use super::{Console, Watched, run, serve};
+use super::{Served, Shared, folder_with, mapweave, mapweave_in, nobody};
 use crate::Exit;
-use crate::config::{Config, FixedEnvironment};
-
-/// What a command said and how it ended.
-pub(super) struct Ran {
-    pub(super) exit: Exit,
-    pub(super) out: String,
-    pub(super) err: String,
-}
-
-/// A stream that can be read while it is written.
-#[derive(Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Shared {
-    pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// An address where nobody listens: it was free a moment ago, and tests do not fight for ports.
-fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-/// Runs `mapweave` with `args` in `folder`; no server answers at the configured address.
-pub(super) fn mapweave(folder: &Path, args: &[&str]) -> Ran {
-    mapweave_reading(folder, args, "")
-}
-
-/// The same with something on standard input.
-pub(super) fn mapweave_reading(folder: &Path, args: &[&str], input: &str) -> Ran {
-    let environment = FixedEnvironment::in_folder(folder).with("MAPWEAVE_LISTEN", &nobody());
-    mapweave_in(&environment, args, input)
-}
-
-fn mapweave_in(environment: &FixedEnvironment, args: &[&str], input: &str) -> Ran {
-    let (out, err) = (Shared::default(), Shared::default());
-    let mut console = Console {
-        input: Box::new(Cursor::new(input.as_bytes().to_vec())),
-        out: Box::new(out.clone()),
-        err: Box::new(err.clone()),
-        watched: Watched::No,
-    };
-    let args = std::iter::once("mapweave")
-        .chain(args.iter().copied())
-        .map(Into::into);
-    let exit = run(args, environment, &mut console);
-    Ran {
-        exit,
-        out: out.text(),
-        err: err.text(),
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    pub(super) fn done(self) -> Self {
-        assert_eq!(
-            self.exit,
-            Exit::Done,
-            "out: {}\nerr: {}",
-            self.out,
-            self.err
-        );
-        self
-    }
-
-    #[track_caller]
-    pub(super) fn ended(self, exit: Exit) -> Self {
-        assert_eq!(self.exit, exit, "out: {}\nerr: {}", self.out, self.err);
-        self
-    }
-
-    pub(super) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.out))
-    }
-}
-
-fn name(text: &str) -> MapName {
-    MapName::parse(text).unwrap()
-}
-
-fn config_of(folder: &Path) -> Config {
-    Config {
-        data: folder.join("data"),
-        ..Config::default()
-    }
-}
-
-/// An update that gives a map its title.
-fn titled(title: &str) -> bytes::Bytes {
-    let doc = Doc::new();
-    let meta = doc.get_or_insert_map("meta");
-    meta.insert(&mut doc.transact_mut(), "title", Any::from(title));
-    doc.transact()
-        .encode_state_as_update_v1(&StateVector::default())
-        .into()
-}
-
-/// A folder whose store has one map a name.
-fn folder_with(names: &[&str]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let local = Box::new(Local::open(&config_of(folder.path()), Intent::Create).unwrap());
-        for text in names {
-            local
-                .submit(&name(text), titled(&format!("Map {text}")))
-                .await
-                .unwrap();
-        }
-        local.close().await.unwrap();
-    });
-    folder
-}
-
-/// A server in this process, on the store of a folder.
-pub(super) struct Served {
-    pub(super) url: String,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<Exit>>,
-}
-
-impl Served {
-    pub(super) fn start(folder: &Path) -> Self {
-        let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            ..config_of(folder)
-        };
-        let (stop, stopped) = oneshot::channel();
-        let (said, says) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let mut console = Console {
-                input: Box::new(io::empty()),
-                out: Box::new(Announced(said)),
-                err: Box::new(io::sink()),
-                watched: Watched::No,
-            };
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            let shutdown = async move { drop(stopped.await) };
-            runtime
-                .block_on(serve::serve(config, &mut console, shutdown))
-                .unwrap()
-        });
-        let mut text = String::new();
-        while !text.ends_with('\n') {
-            text += &says
-                .recv()
-                .expect("the server ended before it had an address");
-        }
-        let url = text.trim().trim_start_matches("listening on ").to_owned();
-        Self {
-            url,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.stop.take().unwrap().send(());
-        let exit = self.thread.take().unwrap().join();
-        if !std::thread::panicking() {
-            assert_eq!(exit.unwrap(), Exit::Done);
-        }
-    }
-}
-
-/// Passes on what a server says.
-struct Announced(std::sync::mpsc::Sender<String>);
-
-impl Write for Announced {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::cli::{Console, Watched, run};
+use crate::config::FixedEnvironment;
 
 #[test]
 fn help_and_version_are_results_and_bad_usage_is_not() {
@@ -425,6 +223,78 @@ fn damage_makes_verify_fail_and_is_named_with_its_place() {
     assert_eq!(json["ok"], Value::Bool(false));
 }
 
+/// Turns a bit of a record in the middle of a map's log.
+fn damage_journal(folder: &Path) {
+    let mut files: Vec<_> = ["journal", "archive"]
+        .iter()
+        .filter_map(|part| std::fs::read_dir(folder.join("data").join(part)).ok())
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let file = files
+        .iter()
+        .find(|file| contains(&std::fs::read(file).unwrap(), b"Map m").is_some());
+    let file = file.expect("a journal file with the title");
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = contains(&bytes, b"Map m").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+#[test]
+fn a_damaged_record_makes_verify_fail_for_the_map_that_has_it() {
+    let folder = folder_with(&["m", "other"]);
+    damage_journal(folder.path());
+    for args in [&["verify"][..], &["verify", "m"]] {
+        let ran = mapweave(folder.path(), args).ended(Exit::Failed);
+        for word in ["damaged: map \"m\"", "file journal/", "byte "] {
+            assert!(ran.out.contains(word), "{word}: {} {}", ran.out, ran.err);
+        }
+    }
+    let other = mapweave(folder.path(), &["verify", "other", "--json"]).json();
+    assert_eq!(other["maps"][0]["ok"], Value::Bool(true));
+    assert_eq!(
+        mapweave(folder.path(), &["maps", "--json"])
+            .done()
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_not_told_off() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let folder = folder_with(&["m"]);
+    let err = Shared::default();
+    let (input, out) = (Box::new(io::empty()), Box::new(Gone));
+    let mut console = Console {
+        input,
+        out,
+        err: Box::new(err.clone()),
+        watched: Watched::No,
+    };
+    let environment = FixedEnvironment::in_folder(folder.path());
+    let args = ["mapweave", "export", "m", "--data", "data"].map(Into::into);
+    assert_eq!(run(args, &environment, &mut console), Exit::Failed);
+    assert!(!err.text().contains("error"), "{}", err.text());
+}
+
 #[test]
 fn a_port_in_use_is_told_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();
@@ -442,7 +312,10 @@ fn a_port_in_use_is_told_before_anything_is_touched() {
 #[test]
 fn the_doctor_finds_a_sound_folder_sound_and_names_what_is_not() {
     let folder = folder_with(&["m"]);
-    let well = mapweave(folder.path(), &["doctor", "--json"]).done().json();
+    let environment =
+        FixedEnvironment::in_folder(folder.path()).with("MAPWEAVE_LISTEN", "127.0.0.1:0");
+    let doctor = |args: &[&str]| mapweave_in(&environment, &[&["doctor"], args].concat(), "");
+    let well = doctor(&["--json"]).done().json();
     assert_eq!(well["ok"], Value::Bool(true));
     let names: Vec<&str> = well["checks"]
         .as_array()
@@ -463,8 +336,7 @@ fn the_doctor_finds_a_sound_folder_sound_and_names_what_is_not() {
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
-    let ill =
-        mapweave(folder.path(), &["doctor", "--set", "room.keepalive_s=99"]).ended(Exit::Failed);
+    let ill = doctor(&["--set", "room.keepalive_s=99"]).ended(Exit::Failed);
     assert!(
         ill.out.contains("FAIL  configuration") && ill.out.contains("room.keepalive_s"),
         "{}",
