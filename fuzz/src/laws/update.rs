@@ -18,6 +18,7 @@ const INPUT_BYTES_MAX: usize = 16 << 10;
 const HELD: HeldLimits = HeldLimits {
     map_bytes_max: 4 << 10,
     source_bytes_max: 3 << 10,
+    ..HeldLimits::NONE
 };
 
 /// Any updates, one after the other, go through the door, the document and back: nothing panics or breaks, what is
