@@ -311,6 +311,11 @@ impl Rooms {
         self.lock().phase.send_replace(RoomsPhase::Stopping);
     }
 
+    /// Whether all live maps were asked to end.
+    pub fn is_stopping(&self) -> bool {
+        *self.lock().phase.borrow() == RoomsPhase::Stopping
+    }
+
     /// Held for a few steps only, never over an await.
     fn lock(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod content;
+pub mod endpoint;
 pub mod http;
 pub mod process;
 pub mod random;
@@ -13,6 +14,7 @@ pub mod wire;
 
 pub use client::Client;
 pub use content::Content;
+pub use endpoint::Endpoint;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;
