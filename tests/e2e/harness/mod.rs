@@ -1,6 +1,9 @@
 //! What the tests stand on: the built server as a process, clients, requests, and waiting for conditions.
 
-#![allow(dead_code, reason = "a harness offers more than the tests of the day use")]
+#![allow(
+    dead_code,
+    reason = "a harness offers more than the tests of the day use"
+)]
 
 pub mod client;
 pub mod content;
