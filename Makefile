@@ -9,6 +9,7 @@ DATA ?= ./data
 LISTEN ?= 127.0.0.1:8080
 CHROMIUM ?= /usr/bin/chromium
 CRASH_ROUNDS ?= 200
+POWER_CUTS ?= 200
 FUZZ_ITERATIONS ?= 20000
 
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
@@ -28,8 +29,9 @@ test: need-cargo web demo-data client-tests chromium ## Install what the tests n
 bench: release ## Run the benchmarks
 	cargo bench --workspace
 
-crash: release ## Kill the server at random moments under load, CRASH_ROUNDS times (200)
-	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release -p mapweave --test e2e -- --include-ignored --nocapture crash
+crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
+	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --locked -p mapweave --test e2e -- --nocapture crash
+	POWER_CUTS=$(POWER_CUTS) cargo test --locked -p mapweave-storage -- --nocapture power
 
 fuzz-smoke: need-cargo ## Attack every law with FUZZ_ITERATIONS inputs (20000)
 	FUZZ_ITERATIONS=$(FUZZ_ITERATIONS) cargo test --release -p mapweave-fuzz

@@ -1,90 +1,69 @@
-//! Whether a shape and a box share a point, in the plane of longitude and latitude.
+//! Shapes as the `geo` crate has them, and whether a shape and a box share a point.
 //!
-//! Edges are straight in that plane (RFC 7946 §3.1.1); a box across the antimeridian is taken as its two halves.
+//! All in the plane of longitude and latitude, where edges are straight (RFC 7946 §3.1.1); a box across the
+//! antimeridian is taken as its two halves.
+
+use geo::{
+    Coord, Intersects, LineString, MultiLineString, MultiPoint, MultiPolygon, Polygon, Rect,
+};
 
 use super::shape::lon_lat;
 use super::{BBox, Kind, Part, Segment, Shape};
 
 impl Shape {
+    /// The shape without heights, for the algorithms of `geo`. Rings are closed; x is the longitude.
+    #[must_use]
+    pub fn to_geo(&self) -> geo::Geometry<f64> {
+        let lines = || {
+            self.parts()
+                .iter()
+                .flatten()
+                .map(|segment| self.line(segment))
+        };
+        match self.kind() {
+            Kind::Point | Kind::MultiPoint => {
+                let corners = self
+                    .parts()
+                    .iter()
+                    .flatten()
+                    .flat_map(|segment| self.corners(segment));
+                MultiPoint::from_iter(corners).into()
+            }
+            Kind::LineString | Kind::MultiLineString => MultiLineString::from_iter(lines()).into(),
+            Kind::Polygon | Kind::MultiPolygon => {
+                MultiPolygon::from_iter(self.parts().iter().map(|part| self.polygon(part))).into()
+            }
+        }
+    }
+
     /// Whether any point of the shape, the interior of polygons included, lies in `area` or on its border.
     /// Linear in the number of vertices.
     #[must_use]
     pub fn intersects(&self, area: &BBox) -> bool {
-        area.halves().iter().flatten().any(|area| {
-            self.parts().iter().any(|part| match self.kind() {
-                Kind::Point | Kind::MultiPoint => part.iter().any(|points| {
-                    self.corners(points)
-                        .any(|(lon, lat)| area.contains(lon, lat))
-                }),
-                Kind::LineString | Kind::MultiLineString => {
-                    part.iter().any(|line| self.line_meets(line, area))
-                }
-                Kind::Polygon | Kind::MultiPolygon => self.polygon_meets(part, area),
-            })
+        let shape = self.to_geo();
+        area.halves().iter().flatten().any(|half| {
+            let [west, south, east, north] = half.sides();
+            shape.intersects(&Rect::new((west, south), (east, north)))
         })
     }
 
-    fn corners(&self, segment: &Segment) -> impl DoubleEndedIterator<Item = (f64, f64)> + Clone {
+    fn corners(&self, segment: &Segment) -> impl Iterator<Item = Coord<f64>> {
         segment
             .chunks_exact(self.dims().numbers())
             .filter_map(lon_lat)
+            .map(Coord::from)
     }
 
-    fn line_meets(&self, line: &Segment, area: &BBox) -> bool {
-        let corners = self.corners(line);
-        corners
-            .clone()
-            .zip(corners.skip(1))
-            .any(|(a, b)| edge_meets(a, b, area))
+    fn line(&self, segment: &Segment) -> LineString<f64> {
+        self.corners(segment).collect()
     }
 
-    fn edges(&self, ring: &Segment) -> impl Iterator<Item = ((f64, f64), (f64, f64))> {
-        let corners = self.corners(ring);
-        let last = corners.clone().next_back();
-        corners.clone().zip(last.into_iter().chain(corners))
+    fn polygon(&self, rings: &Part) -> Polygon<f64> {
+        let mut rings = rings.iter().map(|ring| self.line(ring));
+        let exterior = rings.next().unwrap_or_else(|| LineString::new(Vec::new()));
+        // `geo` closes the rings, which lie here without their repeated last position.
+        Polygon::new(exterior, rings.collect())
     }
-
-    /// An edge meets the box, or the whole box lies inside: then any corner of it does.
-    fn polygon_meets(&self, rings: &Part, area: &BBox) -> bool {
-        let [west, south, ..] = area.sides();
-        let mut inside = false;
-        for (a, b) in rings.iter().flat_map(|ring| self.edges(ring)) {
-            if edge_meets(a, b, area) {
-                return true;
-            }
-            // Even-odd rule: a ray from the corner to the east crosses the edge.
-            if (a.1 > south) != (b.1 > south)
-                && west < (b.0 - a.0) * (south - a.1) / (b.1 - a.1) + a.0
-            {
-                inside = !inside;
-            }
-        }
-        inside
-    }
-}
-
-/// Liang–Barsky clipping of the edge a–b against the box: something remains.
-fn edge_meets(a: (f64, f64), b: (f64, f64), area: &BBox) -> bool {
-    let [west, south, east, north] = area.sides();
-    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-    let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
-    for (slope, room) in [
-        (-dx, a.0 - west),
-        (dx, east - a.0),
-        (-dy, a.1 - south),
-        (dy, north - a.1),
-    ] {
-        if slope == 0.0 {
-            if room < 0.0 {
-                return false;
-            }
-        } else if slope < 0.0 {
-            enter = enter.max(room / slope);
-        } else {
-            leave = leave.min(room / slope);
-        }
-    }
-    enter <= leave
 }
 
 #[cfg(test)]

@@ -403,7 +403,10 @@ impl Core {
                 fx.send
                     .push((session, Outgoing::new(Message::Update(held.clone()))));
             }
-            self.send_everyone(session, fx);
+            // Departures may have been dropped with the backlog.
+            if let Some(known) = self.presence.everyone_and_gone() {
+                fx.send.push((session, awareness(&known)));
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod actor;
 mod container;
 mod core;
+mod coverage;
 mod live;
 mod load;
 mod peer;

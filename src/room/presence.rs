@@ -160,6 +160,12 @@ impl Presence {
         (!entries.is_empty()).then_some(AwarenessUpdate { entries })
     }
 
+    /// Everyone who is here or has left lately, for a session that may have missed both; `None` if nobody is known.
+    pub fn everyone_and_gone(&self) -> Option<AwarenessUpdate> {
+        let entries: Vec<_> = self.clients.iter().map(|(id, c)| c.entry(*id)).collect();
+        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+    }
+
     /// How many clients are here.
     pub fn present(&self) -> usize {
         self.clients.values().filter(|c| c.state.is_some()).count()
@@ -404,6 +410,20 @@ mod tests {
         told(&mut p);
         p.receive(OTHER, &says(1 << 40, 1, "{}"), 1);
         assert_eq!(p.present(), 1);
+    }
+
+    #[test]
+    fn who_missed_a_departure_can_be_told() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.receive(OTHER, &says(8, 1, "{}"), 0);
+        p.leave(ME, 1);
+        let clients = |update: Option<AwarenessUpdate>| -> Vec<(u64, bool)> {
+            let entries = update.map(|u| u.entries).unwrap_or_default();
+            entries.iter().map(|e| (e.client.0, e.is_gone())).collect()
+        };
+        assert_eq!(clients(p.everyone()), [(8, false)]);
+        assert_eq!(clients(p.everyone_and_gone()), [(7, true), (8, false)]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use mapweave_proto::{
     ClientId, DoorError, Ledger, Outline, ScanError, Scanned, StateVector, Verdict, extend, scan,
 };
 use yrs::updates::decoder::Decode;
+
+use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
 /// Most held updates, in the whole map and of one session. Their number counts beside their bytes: each is
@@ -243,8 +245,18 @@ impl Replica {
         source: u64,
         missing: Vec<ClientId>,
     ) -> Result<Outcome, Refused> {
-        if self.held.iter().any(|h| h.update.bytes() == update.bytes()) {
-            return Ok(Outcome::Nothing);
+        let ready = scan(self.ledger.ready_part(&update)?, usize::MAX)?;
+        if self.waits_already(&update, &ready) {
+            return self.take_in_ready(ready).map(|went_in| {
+                let mut went_in = went_in.into_iter();
+                match went_in.next() {
+                    Some(brought) => Outcome::Applied {
+                        brought,
+                        released: went_in.collect(),
+                    },
+                    None => Outcome::Nothing,
+                }
+            });
         }
         let bytes = update.bytes().len();
         let of_source = self.held.iter().filter(|h| h.source == source);
@@ -268,15 +280,23 @@ impl Replica {
                 });
             }
         }
-        let went_in = self.take_in_ready(&update)?;
+        let went_in = self.take_in_ready(ready)?;
         self.held_bytes += bytes;
         self.held.push(HeldUpdate { source, update });
         Ok(Outcome::Held { missing, went_in })
     }
 
+    /// Whether all of `update` but its `ready` part is in updates that wait. Clients send what waits in their
+    /// own documents again with every sync, each time cut otherwise.
+    fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
+        let held = || self.held.iter().map(|held| &held.update);
+        let clock = |client| self.ledger.clock(client);
+        held().any(|held| held.bytes() == update.bytes())
+            || coverage::covers(held().chain([ready]), update, clock)
+    }
+
     /// Applies the part of an update with a gap that has all it builds on.
-    fn take_in_ready(&mut self, update: &Scanned) -> Result<Vec<Scanned>, Refused> {
-        let ready = scan(self.ledger.ready_part(update)?, usize::MAX)?;
+    fn take_in_ready(&mut self, ready: Scanned) -> Result<Vec<Scanned>, Refused> {
         match self.ledger.judge(&ready)? {
             Verdict::Fresh | Verdict::Overlap => match self.take_in(ready)? {
                 Outcome::Applied { brought, released } => {
@@ -503,6 +523,31 @@ mod tests {
             (keys(&replica), replica.held().len()),
             (vec!["a".into(), "b".into(), "c".into()], 0)
         );
+    }
+
+    #[test]
+    fn what_waits_already_is_not_held_again_however_it_is_cut() {
+        let ours = updates(7, &["a", "b", "c", "d"]);
+        let theirs = updates(9, &["e"]);
+        let mut replica = Replica::new(HeldLimits::default());
+        for update in &ours[1..3] {
+            replica.receive(update.clone(), 1).unwrap();
+        }
+        let both = scan(concat(&[&ours[1], &ours[2]]).unwrap(), usize::MAX).unwrap();
+        let again = replica.receive(both, 2).unwrap();
+        assert!(matches!(again, Outcome::Nothing));
+        let more = concat(&[&ours[1], &ours[2], &theirs[0]]).unwrap();
+        let ready = replica.receive(scan(more, usize::MAX).unwrap(), 2).unwrap();
+        assert!(matches!(ready, Outcome::Applied { .. }));
+        assert_eq!(
+            (keys(&replica), replica.held().len()),
+            (vec!["e".into()], 2)
+        );
+        let longer = concat(&[&ours[2], &ours[3]]).unwrap();
+        let longer = replica
+            .receive(scan(longer, usize::MAX).unwrap(), 2)
+            .unwrap();
+        assert!(matches!(longer, Outcome::Held { .. }));
     }
 
     #[test]

@@ -464,3 +464,6 @@ fn close_reason(error: DecodeError) -> CloseReason {
         error => CloseReason::Corrupt(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

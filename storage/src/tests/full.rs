@@ -194,12 +194,12 @@ impl Drop for SmallDisk {
 fn a_real_disk_that_fills_up_refuses_and_heals_where_one_may_be_mounted() {
     let dir = TempDir::new().unwrap();
     // Without the right to mount, the tests above stand for this one.
-    let Some(mounted) = SmallDisk::mount(dir.path(), "48m") else {
+    let Some(mounted) = SmallDisk::mount(dir.path(), "112m") else {
         return;
     };
     let root = mounted.0.join("store");
     let options = StoreOptions {
-        free_bytes_min: 12 << 20,
+        free_bytes_min: 32 << 20,
         journal_file_bytes: 4 << 20,
         ..small()
     };
@@ -207,7 +207,7 @@ fn a_real_disk_that_fills_up_refuses_and_heals_where_one_may_be_mounted() {
     let mut watch = store.watch_health();
     block_on(store.append(DOC, vec![created("m")])).unwrap();
     let filler = mounted.0.join("filler");
-    std::fs::write(&filler, vec![1; 20 << 20]).unwrap();
+    std::fs::write(&filler, vec![1; 64 << 20]).unwrap();
     let (acknowledged, error) = fill(&store, 3_000);
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
     assert_eq!(read_all(&store, DOC).unwrap().len() as u64, acknowledged);

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use mapweave_proto::{AwarenessUpdate, ClientId, Message, StateVector, yws};
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{Doc, ReadTxn, Transact, Update};
+use yrs::{Doc, ReadTxn, Transact};
 
+use crate::copy::Copy;
 use crate::edits::{self, document};
 use crate::presence::Table;
 use crate::rng::Rng;
@@ -18,7 +19,7 @@ const SILENCE_MS: u64 = 30_000;
 
 /// One person's browser. Its document outlives connections.
 pub(crate) struct Client {
-    pub(crate) doc: Doc,
+    copy: Copy,
     id: u64,
     sid: String,
     table: Table,
@@ -59,7 +60,7 @@ impl Client {
         });
         debug_assert!(observed.is_ok());
         Self {
-            doc,
+            copy: Copy::new(doc),
             id,
             sid: sid.to_owned(),
             table: Table::new(ClientId(id), now_ms),
@@ -74,11 +75,17 @@ impl Client {
 
     /// The same person after a reload of the page, which kept the document on the device, or not.
     pub(crate) fn reloaded(&self, id: u64, keeps: bool, now_ms: u64) -> Result<Self, String> {
-        let client = Self::new(id, &self.sid, now_ms);
+        let mut client = Self::new(id, &self.sid, now_ms);
         if keeps {
-            client.apply(&self.encode(&yrs::StateVector::default()))?;
+            client
+                .copy
+                .apply(&self.encode(&yrs::StateVector::default())?)?;
         }
         Ok(client)
+    }
+
+    pub(crate) fn doc(&self) -> &Doc {
+        self.copy.doc()
     }
 
     pub(crate) fn id(&self) -> ClientId {
@@ -94,7 +101,7 @@ impl Client {
         self.reader = ClientReader::default();
         self.heard_ms = now_ms;
         self.connected = true;
-        let vector = self.doc.transact().state_vector().encode_v1();
+        let vector = self.doc().transact().state_vector().encode_v1();
         vec![
             Message::SyncStep1(vector.into()),
             self.token(),
@@ -108,26 +115,31 @@ impl Client {
     }
 
     /// Edits once, and says what the provider says of it. What changed nothing says nothing.
-    pub(crate) fn edit(&mut self, t: i64, rng: &mut Rng) -> Vec<Message> {
-        edits::edit(&self.doc, &self.sid, t, rng);
+    ///
+    /// # Errors
+    /// Where an edit does not pass the scanner.
+    pub(crate) fn edit(&mut self, t: i64, rng: &mut Rng) -> Result<Vec<Message>, String> {
+        edits::edit(self.doc(), &self.sid, t, rng);
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         let mut say = Vec::new();
         for update in made {
+            self.copy.made(&update)?;
             self.edits.push(update.clone());
             say.push(Message::Update(update));
             say.push(self.token());
         }
-        say
+        Ok(say)
     }
 
     /// Asks for what it may lack, as `resyncInterval` does.
     pub(crate) fn resync(&self) -> Message {
-        Message::SyncStep1(self.doc.transact().state_vector().encode_v1().into())
+        Message::SyncStep1(self.doc().transact().state_vector().encode_v1().into())
     }
 
     /// Sends everything it has once more.
-    pub(crate) fn repeat_all(&self) -> Message {
-        Message::Update(self.encode(&yrs::StateVector::default()))
+    pub(crate) fn repeat_all(&self) -> Result<Message, String> {
+        self.encode(&yrs::StateVector::default())
+            .map(Message::Update)
     }
 
     /// Shows something else of itself.
@@ -177,9 +189,9 @@ impl Client {
                 StateVector::decode(vector.clone()).map_err(|error| error.to_string())?;
                 let have =
                     yrs::StateVector::decode_v1(&vector).map_err(|error| error.to_string())?;
-                out.send.push(Message::SyncStep2(self.encode(&have)));
+                out.send.push(Message::SyncStep2(self.encode(&have)?));
             }
-            Message::SyncStep2(update) | Message::Update(update) => self.apply(&update)?,
+            Message::SyncStep2(update) | Message::Update(update) => self.copy.apply(&update)?,
             Message::Awareness(update) => {
                 let update = AwarenessUpdate::decode(update).map_err(|error| error.to_string())?;
                 let echo = self.table.apply(&update, now_ms);
@@ -218,14 +230,8 @@ impl Client {
         ))
     }
 
-    fn encode(&self, have: &yrs::StateVector) -> Bytes {
-        self.doc.transact().encode_state_as_update_v1(have).into()
-    }
-
-    fn apply(&self, update: &[u8]) -> Result<(), String> {
-        let update = Update::decode_v1(update).map_err(|error| error.to_string())?;
-        let mut txn = self.doc.transact_mut();
-        txn.apply_update(update).map_err(|error| error.to_string())
+    fn encode(&self, have: &yrs::StateVector) -> Result<Bytes, String> {
+        self.copy.encode(have)
     }
 }
 

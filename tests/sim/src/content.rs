@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use mapweave_proto::{StateVector, scan};
+use mapweave_proto::{Scanned, StateVector, scan};
 use yrs::types::ToJson;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
@@ -16,7 +16,7 @@ use crate::edits::{LIST, MAPS, TITLE, document};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     clocks: StateVector,
-    deleted: Vec<(u64, u64, u64)>,
+    deleted: Vec<Range>,
     json: String,
 }
 
@@ -31,7 +31,6 @@ impl Content {
         let state = scan(state.into(), usize::MAX).map_err(|error| error.to_string())?;
         let vector = Bytes::from(txn.state_vector().encode_v1());
         let clocks = StateVector::decode(vector).map_err(|error| error.to_string())?;
-        let ranges = state.deletes().map(|r| (r.client.0, r.start, r.end));
         let mut json = String::new();
         for name in MAPS {
             if let Some(map) = txn.get_map(name) {
@@ -58,7 +57,7 @@ impl Content {
         }
         Ok(Self {
             clocks,
-            deleted: joined(ranges.collect()),
+            deleted: joined(deletes_of(&state)),
             json,
         })
     }
@@ -115,9 +114,29 @@ impl Content {
     }
 }
 
-fn joined(mut ranges: Vec<(u64, u64, u64)>) -> Vec<(u64, u64, u64)> {
+/// A client and some of its clocks.
+pub(crate) type Range = (u64, u64, u64);
+
+/// The structs of an update.
+pub(crate) fn clocks_of(update: &Scanned) -> Vec<Range> {
+    let clients = update.clients();
+    clients
+        .map(|(client, start, end)| (client.0, start, end))
+        .collect()
+}
+
+/// What an update deletes.
+pub(crate) fn deletes_of(update: &Scanned) -> Vec<Range> {
+    let deletes = update.deletes();
+    deletes
+        .map(|range| (range.client.0, range.start, range.end))
+        .collect()
+}
+
+/// The same clocks, sorted, in as few ranges as possible.
+pub(crate) fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable();
-    let mut out: Vec<(u64, u64, u64)> = Vec::new();
+    let mut out: Vec<Range> = Vec::new();
     for (client, start, end) in ranges {
         match out.last_mut() {
             Some(last) if last.0 == client && last.2 >= start => last.2 = last.2.max(end),

@@ -9,30 +9,20 @@ use crate::ws::masked;
 /// A root of its own: some clients show what has a gap before it, others wait, and both are right.
 const ROOT: &str = "hostile";
 
-/// Bytes for the wire.
-pub(crate) struct Attack {
-    pub(crate) bytes: Vec<u8>,
-    /// An update that waits for ever for what never comes.
-    pub(crate) leaves_a_gap: bool,
-}
-
-/// Something of everything. `own` is an id that only the attacker writes under.
-pub(crate) fn attack(own: u64, others: &[ClientId], rng: &mut Rng) -> Attack {
+/// Bytes for the wire: something of everything. `own` is an id that only the attacker writes under.
+pub(crate) fn attack(own: u64, others: &[ClientId], rng: &mut Rng) -> Vec<u8> {
     let update = |bytes: Bytes| yws::encode(&Message::Update(bytes)).to_vec();
-    let mut leaves_a_gap = false;
     let payload = match rng.below(11) {
         0 => garbage(rng),
-        1 => return raw(garbage(rng)),
+        1 => return garbage(rng),
         2 => {
             let mut whole = update(text_at(own, 0));
             whole.truncate(rng.below(whole.len()));
             whole
         }
         3 => update(nested(own, 65 + rng.below(4000))),
-        4 => {
-            leaves_a_gap = true;
-            update(text_at(own, 5))
-        }
+        // Waits for ever for what never comes.
+        4 => update(text_at(own, 5)),
         5 => yws::encode(&removal(others)).to_vec(),
         6 => {
             let entry = AwarenessEntry {
@@ -45,21 +35,11 @@ pub(crate) fn attack(own: u64, others: &[ClientId], rng: &mut Rng) -> Attack {
         }
         7 => yws::encode(&Message::SyncStep1(Bytes::from_static(&[0]))).repeat(rng.between(1, 80)),
         8 => update(child_of_text(own)),
-        9 => return raw(vec![0x81, 0x81, 0, 0, 0, 0, b'x']),
+        9 => return vec![0x81, 0x81, 0, 0, 0, 0, b'x'],
         _ => update(text_at(own, 0)),
     };
     let mask = (rng.bits() as u32).to_le_bytes();
-    Attack {
-        bytes: masked(&payload, mask, None),
-        leaves_a_gap,
-    }
-}
-
-fn raw(bytes: Vec<u8>) -> Attack {
-    Attack {
-        bytes,
-        leaves_a_gap: false,
-    }
+    masked(&payload, mask, None)
 }
 
 fn garbage(rng: &mut Rng) -> Vec<u8> {

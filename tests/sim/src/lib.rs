@@ -16,6 +16,7 @@
 
 mod client;
 mod content;
+mod copy;
 mod edits;
 mod hostile;
 mod link;

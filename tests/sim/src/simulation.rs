@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use mapweave_proto::{Access, ClientId, Message, SessionId, scan, yws};
+use mapweave::room::Replica;
+use mapweave_proto::{Access, ClientId, Message, Scanned, SessionId, scan, yws};
 use yrs::{Doc, ReadTxn, Transact};
 
 use crate::client::{Client, Reaction, token_number};
-use crate::content::Content;
+use crate::content::{Content, clocks_of, deletes_of, joined};
 use crate::edits::{self, document};
 use crate::hostile;
 use crate::link::{Link, Way};
@@ -45,7 +46,6 @@ pub(crate) struct Simulation {
     next_session: u64,
     next_client: u64,
     queue_bytes_max: usize,
-    gap_left: bool,
     trace: Trace,
     report: Report,
 }
@@ -80,7 +80,6 @@ impl Simulation {
             next_session: 1,
             next_client: 1,
             queue_bytes_max: [200, 2 << 10, 64 << 10][rng.below(3)],
-            gap_left: false,
             trace: Trace::default(),
             report: Report::default(),
             rng,
@@ -178,7 +177,7 @@ impl Simulation {
         else {
             return Ok(());
         };
-        let said = seat.client.edit(t, &mut rng);
+        let said = seat.client.edit(t, &mut rng)?;
         self.report.edits += said.len() as u64 / 2;
         if let Some(link) = seat.link {
             self.say(link, &said);
@@ -208,7 +207,7 @@ impl Simulation {
             && let Some(link) = seat.link
         {
             let said = match seat.access {
-                Access::ReadWrite if all => seat.client.repeat_all(),
+                Access::ReadWrite if all => seat.client.repeat_all()?,
                 _ => seat.client.resync(),
             };
             self.say(link, &[said]);
@@ -265,9 +264,8 @@ impl Simulation {
         };
         // One id per connection: what it says twice is the same.
         let attack = hostile::attack(HOSTILE_IDS + id.0, &others, &mut self.rng);
-        self.gap_left |= attack.leaves_a_gap;
         if let Some(link) = self.links.get_mut(&id) {
-            link.up.write(&attack.bytes);
+            link.up.write(&attack);
             if self.rng.chance(50) {
                 link.down.read(usize::MAX);
             }
@@ -723,12 +721,7 @@ impl Simulation {
     /// A restart finds what the durable records say.
     fn check_restart(&mut self) -> Result<(), String> {
         let (found, truth) = (self.server.core().replica(), self.store.truth());
-        let held = |replica: &mapweave::room::Replica| {
-            let mut held: Vec<Bytes> = replica.held().cloned().collect();
-            held.sort_unstable();
-            held
-        };
-        if held(found) != held(truth) {
+        if waiting(found) != waiting(truth) {
             return Err("a restart finds other waiting updates than the log holds".to_owned());
         }
         let found = found.encode_state().map_err(|why| why.to_string())?;
@@ -762,15 +755,22 @@ impl Simulation {
 
     fn check_content(&mut self) -> Result<(), String> {
         let replica = self.server.core().replica();
-        let held: Vec<Bytes> = replica.held().cloned().collect();
-        if !held.is_empty() && !self.gap_left {
-            return Err(format!("{} updates still wait for others", held.len()));
+        let waits = replica.held().len();
+        let missing = missing(replica);
+        // What nobody has any more is waited for in vain: an attacker never sent it, or a page was closed before.
+        let alive = |id: &ClientId| {
+            id.0 == AUTHOR_ID || self.seats.iter().any(|seat| seat.client.id() == *id)
+        };
+        if waits > 0 && missing.iter().all(alive) {
+            return Err(format!(
+                "{waits} updates still wait for {missing:?}, who are here"
+            ));
         }
         let state = replica.encode_state().map_err(|why| why.to_string())?;
         let server = Content::of_state(&state, &[])?;
         for (index, seat) in self.seats.iter().enumerate() {
-            let what = format!("the server and client {index}");
-            differ(&what, &server, &Content::of(&seat.client.doc)?)?;
+            let what = format!("the server ({waits} wait for {missing:?}) and client {index}");
+            differ(&what, &server, &Content::of(seat.client.doc())?)?;
         }
         let truth = self.store.truth().encode_state();
         let truth = Content::of_state(&truth.map_err(|why| why.to_string())?, &[])?;
@@ -814,9 +814,12 @@ impl Simulation {
         self.settle(true)?;
         self.check_content()?;
         if self.store.last() != before {
+            let replica = self.server.core().replica();
             return Err(format!(
-                "a reconnect without news took the log from {before} to {}",
-                self.store.last()
+                "a reconnect without news took the log from {before} to {}, {} updates wait for {:?}",
+                self.store.last(),
+                replica.held().len(),
+                missing(replica)
             ));
         }
         Ok(())
@@ -841,6 +844,36 @@ impl Simulation {
         self.report.gaps += self.server.gaps;
         Ok(())
     }
+}
+
+/// What waits, as ranges of clocks beyond the document: structs, then deletions.
+fn waiting(replica: &Replica) -> [Vec<(u64, u64, u64)>; 2] {
+    let held = replica.held().cloned();
+    let held: Vec<Scanned> = held
+        .filter_map(|held| scan(held, usize::MAX).ok())
+        .collect();
+    let beyond = |(client, start, end): (u64, u64, u64)| {
+        let start = start.max(replica.ledger().clock(ClientId(client)));
+        (start < end).then_some((client, start, end))
+    };
+    let ranges = |of: fn(&Scanned) -> Vec<(u64, u64, u64)>| {
+        joined(held.iter().flat_map(of).filter_map(beyond).collect())
+    };
+    [ranges(clocks_of), ranges(deletes_of)]
+}
+
+/// Whose earlier changes the updates that wait are waiting for.
+fn missing(replica: &Replica) -> BTreeSet<ClientId> {
+    let mut missing = BTreeSet::new();
+    for held in replica.held() {
+        if let Ok(held) = scan(held.clone(), usize::MAX)
+            && let Ok(mapweave_proto::Verdict::Gap { missing: clients }) =
+                replica.ledger().judge(&held)
+        {
+            missing.extend(clients.into_iter().map(|(client, _)| client));
+        }
+    }
+    missing
 }
 
 fn differ(what: &str, a: &Content, b: &Content) -> Result<(), String> {

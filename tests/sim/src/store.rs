@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::content::{Range, clocks_of, deletes_of};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use mapweave::room::{
@@ -140,23 +141,6 @@ fn holds(replica: &mut Replica, update: &Scanned) -> bool {
         of(update).into_iter().all(|range| covers(&known, range))
     };
     has(clocks_of) && has(deletes_of)
-}
-
-/// A client and some of its clocks.
-type Range = (u64, u64, u64);
-
-fn clocks_of(update: &Scanned) -> Vec<Range> {
-    update
-        .clients()
-        .map(|(c, start, end)| (c.0, start, end))
-        .collect()
-}
-
-fn deletes_of(update: &Scanned) -> Vec<Range> {
-    update
-        .deletes()
-        .map(|r| (r.client.0, r.start, r.end))
-        .collect()
 }
 
 /// Whether sorted ranges cover one.

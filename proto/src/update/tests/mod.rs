@@ -3,6 +3,7 @@
 
 mod attacks;
 mod build;
+mod fixtures;
 mod laws;
 mod replicas;
 mod wild;

@@ -1,0 +1,288 @@
+//! The built server on a free port and a folder of its own: started, killed, stopped, started again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::{Request, Response};
+use super::process::{Process, Ran, command, run};
+use super::wait::{until, until_async};
+
+/// A server of one test. Dropping it kills the process and asserts that its messages tell of no panic and no error.
+pub struct Server {
+    folder: TempDir,
+    data: PathBuf,
+    settings: Vec<String>,
+    process: Option<Process>,
+    address: SocketAddr,
+    /// What earlier processes on this folder said.
+    log: Vec<String>,
+    errors: Errors,
+}
+
+/// Whether messages of level ERROR are part of the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errors {
+    None,
+    Expected,
+}
+
+impl Server {
+    /// A server with the default settings.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with some settings of its own, as in `limits.sessions_max=5`.
+    pub async fn with(settings: &[&str]) -> Self {
+        let mut server = Self::down(settings);
+        server.restart().await;
+        server
+    }
+
+    /// A server that was not started yet.
+    pub fn down(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self {
+            data: folder.path().join("data"),
+            folder,
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            process: None,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            log: Vec::new(),
+            errors: Errors::None,
+        }
+    }
+
+    /// The same with another data folder than its own.
+    pub fn on(mut self, data: &Path) -> Self {
+        self.data = data.to_owned();
+        self
+    }
+
+    /// Messages of level ERROR are part of the test.
+    pub fn expect_errors(&mut self) {
+        self.errors = Errors::Expected;
+    }
+
+    /// The command that starts it.
+    pub fn command(&self, listen: &str) -> Command {
+        let mut command = command(self.folder.path(), ["serve", "--listen", listen, "--data"]);
+        command.arg(&self.data);
+        for setting in &self.settings {
+            command.args(["--set", setting]);
+        }
+        command
+    }
+
+    /// Starts it, on a free port.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server runs already");
+        let process = self
+            .process
+            .insert(Process::spawn(self.command("127.0.0.1:0")));
+        self.address = until("the server says where it listens", || {
+            if let Some(status) = process.status() {
+                panic!("the server ended ({status}): {}", process.err().join("\n"));
+            }
+            let out = process.out();
+            let line = out.first()?.strip_prefix("listening on http://")?;
+            Some(line.parse().expect("an address"))
+        })
+        .await;
+    }
+
+    /// SIGKILL: no time to save anything.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.gone().await;
+    }
+
+    /// SIGTERM; what is left to be waited for is its end.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGTERM, and an end as it should be.
+    pub async fn stop(&mut self) {
+        self.terminate();
+        self.stopped().await;
+    }
+
+    /// Waits for an end as it should be.
+    pub async fn stopped(&mut self) {
+        assert_eq!(self.gone().await, Some(0), "{}", self.log.join("\n"));
+        assert!(self.log.iter().any(|line| line.contains("stopped")));
+    }
+
+    /// Waits for its end; its exit code.
+    pub async fn gone(&mut self) -> Option<i32> {
+        let mut process = self.process.take().expect("a running server");
+        let status = process.wait().await;
+        self.log.extend(process.err());
+        status.code()
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.process
+            .as_ref()
+            .expect("a running server")
+            .signal(signal);
+    }
+
+    /// How many of its lines tell of a panic, over all its lives.
+    pub fn panics(&self) -> usize {
+        let log = self.log();
+        log.iter().filter(|line| line.contains("panicked")).count()
+    }
+
+    /// What it said on standard error, over all its lives.
+    pub fn log(&self) -> Vec<String> {
+        let mut log = self.log.clone();
+        log.extend(self.process.iter().flat_map(Process::err));
+        log
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://…` of it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A folder for the test's own files, removed with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sends it a request.
+    pub async fn send(&self, request: Request) -> Response {
+        request.send(self.address).await
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(Request::get(path)).await
+    }
+
+    /// The document of a map, as one Yjs update.
+    pub async fn state(&self, map: &str) -> Vec<u8> {
+        let answer = self.get(&format!("/api/v1/maps/{map}/state")).await;
+        assert_eq!(answer.status, 200, "map {map}");
+        answer.body
+    }
+
+    /// Writes an update to a map and waits until it is durable; its place in the log.
+    pub async fn post(&self, map: &str, update: Vec<u8>) -> u64 {
+        let path = format!("/api/v1/maps/{map}/state");
+        let request = Request::post(&path, "application/octet-stream", update);
+        let answer = self.send(request).await;
+        assert_eq!(
+            answer.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        let json = answer.json();
+        assert_eq!(json["durable"], true);
+        json["seq"].as_u64().expect("a place in the log")
+    }
+
+    /// What the list of maps says about a map.
+    pub async fn describe(&self, map: &str) -> Value {
+        let answer = self.get(&format!("/api/v1/maps/{map}")).await;
+        assert_eq!(answer.status, 200, "map {map}");
+        answer.json()
+    }
+
+    /// Records in the log of a map.
+    pub async fn updates(&self, map: &str) -> u64 {
+        let described = self.describe(map).await;
+        described["updates"].as_u64().expect("a number of updates")
+    }
+
+    /// A figure of `/metrics`, summed over all its labels; 0 where there is none yet.
+    ///
+    /// `name` may name labels: `mapweave_sessions_closed_total{code="4422"}`.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        let text = String::from_utf8(answer.body).expect("figures are text");
+        text.lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+            })
+            .map(|line| {
+                let value = line.rsplit(' ').next().expect("a value");
+                value.parse::<f64>().expect("a number")
+            })
+            .sum()
+    }
+
+    /// Waits until so many sockets are open.
+    pub async fn until_sockets(&self, open: usize) {
+        let what = format!("{open} sockets are open");
+        until_async(&what, || async {
+            (self.metric("mapweave_sockets_open").await == open as f64).then_some(())
+        })
+        .await;
+    }
+
+    /// Runs `mapweave` with these arguments in this test's folder.
+    pub async fn mapweave(&self, args: &[&str]) -> Ran {
+        run(self.folder.path(), args).await
+    }
+
+    /// `mapweave verify` on the data folder of a stopped server: everything whole, nothing lost.
+    pub async fn verify_folder(&self) -> Value {
+        assert!(self.process.is_none(), "the server has the folder");
+        let data = self.data.to_str().expect("a path in UTF-8");
+        self.verified(&["verify", "--json", "--data", data]).await
+    }
+
+    /// `mapweave verify` on the running server.
+    pub async fn verify_running(&self) -> Value {
+        self.verified(&["verify", "--json", "--server", &self.url()])
+            .await
+    }
+
+    async fn verified(&self, args: &[&str]) -> Value {
+        let verified = self.mapweave(args).await.done().json();
+        assert_eq!(verified["ok"], true, "{verified:#}");
+        assert_eq!(verified["problems"], serde_json::json!([]));
+        verified
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut log = std::mem::take(&mut self.log);
+        if let Some(process) = self.process.take() {
+            log.extend(process.err());
+        }
+        if std::thread::panicking() {
+            let tail = log.iter().rev().take(40).rev();
+            let tail: Vec<&str> = tail.map(String::as_str).collect();
+            return eprintln!("the server's last messages:\n{}", tail.join("\n"));
+        }
+        let bad = |line: &&String| {
+            let error = self.errors == Errors::None && line.contains("ERROR");
+            error || line.contains("panicked") || line.contains("RUST_BACKTRACE")
+        };
+        let bad: Vec<&String> = log.iter().filter(bad).collect();
+        assert!(bad.is_empty(), "the server's messages: {bad:#?}");
+    }
+}
