@@ -123,7 +123,10 @@ fn raw_round(path: &Path, waiting: usize, length: Duration) -> (f64, f64) {
             file.write_all(&vec![7; batch.len() * (PAYLOAD_BYTES + 48)])
                 .unwrap();
             file.sync_data().unwrap();
-            batch.drain(..).for_each(|done| _ = done.send(()));
+            batch.drain(..).for_each(|done| {
+                // Whoever waited may have been told to stop.
+                let _ = done.send(());
+            });
         }
     });
     let result = closed_loop(waiting, length, |_| {
@@ -253,7 +256,9 @@ fn append_to_all(store: &SledStore, records: u64) {
             durable(waiting.pop_front().unwrap());
         }
     }
-    waiting.into_iter().for_each(|append| _ = durable(append));
+    waiting.into_iter().for_each(|append| {
+        durable(append);
+    });
 }
 
 fn fill_and_hang(path: &Path, records: u64) {

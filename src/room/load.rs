@@ -127,9 +127,7 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
         let state = scan(stored.state, usize::MAX)
             .map_err(Refused::from)
             .map_err(refused(upto))?;
-        replica
-            .receive(state.clone(), u64::MAX)
-            .map_err(refused(upto))?;
+        replica.restore(&state).map_err(refused(upto))?;
         cache = StateCache::new(state);
         for held in stored.held {
             let held = scan(held, usize::MAX)

@@ -22,6 +22,13 @@ pub const PRESENCE_BYTES_PER_SESSION_MAX: usize = 1 << 20;
 /// How long the clock of a client that left is remembered, in milliseconds.
 pub const PRESENCE_MEMORY_MS: u64 = 10 * 60 * 1_000;
 
+/// What is told of many people is cut into messages of about so many bytes: JavaScript clients echo what they
+/// are told, and what comes back must stay within the limit of one message.
+pub const PRESENCE_MESSAGE_BYTES: usize = 32 << 10;
+
+/// An entry's client, clock and length on the wire, at most.
+const ENTRY_OVERHEAD_BYTES: usize = 24;
+
 const GONE: &[u8] = b"null";
 
 /// The presence table of one map.
@@ -143,27 +150,25 @@ impl Presence {
         !self.changed.is_empty()
     }
 
-    /// The newest state of every client that changed since the last call, each once; `None` if none did.
-    pub fn take_changes(&mut self) -> Option<AwarenessUpdate> {
+    /// The newest state of every client that changed since the last call, each once; in messages of a fair size.
+    pub fn take_changes(&mut self) -> Vec<AwarenessUpdate> {
         let changed = std::mem::take(&mut self.changed);
-        let entries: Vec<_> = changed
-            .iter()
-            .filter_map(|id| Some(self.clients.get(id)?.entry(*id)))
-            .collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+        in_pieces(
+            changed
+                .iter()
+                .filter_map(|id| Some(self.clients.get(id)?.entry(*id))),
+        )
     }
 
-    /// Everyone who is here, for a session that asks; `None` if nobody is.
-    pub fn everyone(&self) -> Option<AwarenessUpdate> {
+    /// Everyone who is here, for a session that asks, in messages of a fair size.
+    pub fn everyone(&self) -> Vec<AwarenessUpdate> {
         let here = self.clients.iter().filter(|(_, c)| c.state.is_some());
-        let entries: Vec<_> = here.map(|(id, c)| c.entry(*id)).collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+        in_pieces(here.map(|(id, c)| c.entry(*id)))
     }
 
     /// Everyone who is here or has left lately, for a session that may have missed both; `None` if nobody is known.
-    pub fn everyone_and_gone(&self) -> Option<AwarenessUpdate> {
-        let entries: Vec<_> = self.clients.iter().map(|(id, c)| c.entry(*id)).collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+    pub fn everyone_and_gone(&self) -> Vec<AwarenessUpdate> {
+        in_pieces(self.clients.iter().map(|(id, c)| c.entry(*id)))
     }
 
     /// How many clients are here.
@@ -260,6 +265,26 @@ impl Client {
     }
 }
 
+/// Updates that stay below [`PRESENCE_MESSAGE_BYTES`] unless a single entry is larger; none where nothing is said.
+fn in_pieces(entries: impl Iterator<Item = AwarenessEntry>) -> Vec<AwarenessUpdate> {
+    let mut pieces: Vec<AwarenessUpdate> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        let size = entry.state.len() + ENTRY_OVERHEAD_BYTES;
+        match pieces.last_mut() {
+            Some(piece) if bytes + size <= PRESENCE_MESSAGE_BYTES => piece.entries.push(entry),
+            _ => {
+                bytes = 0;
+                pieces.push(AwarenessUpdate {
+                    entries: vec![entry],
+                });
+            }
+        }
+        bytes += size;
+    }
+    pieces
+}
+
 /// JavaScript clients parse states without a guard: one that is no JSON would break them all.
 fn is_json(state: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(state).is_ok()
@@ -285,7 +310,11 @@ mod tests {
     }
 
     fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
-        let changes = p.take_changes().map(|u| u.entries).unwrap_or_default();
+        let changes: Vec<_> = p
+            .take_changes()
+            .into_iter()
+            .flat_map(|u| u.entries)
+            .collect();
         changes
             .iter()
             .map(|e| {
@@ -374,6 +403,20 @@ mod tests {
     }
 
     #[test]
+    fn who_missed_a_departure_can_be_told() {
+        let mut p = Presence::default();
+        p.receive(ME, &says(7, 5, "{}"), 0);
+        p.receive(OTHER, &says(8, 1, "{}"), 0);
+        p.leave(ME, 1);
+        let clients = |updates: Vec<AwarenessUpdate>| -> Vec<(u64, bool)> {
+            let entries = updates.iter().flat_map(|u| &u.entries);
+            entries.map(|e| (e.client.0, e.is_gone())).collect()
+        };
+        assert_eq!(clients(p.everyone()), [(8, false)]);
+        assert_eq!(clients(p.everyone_and_gone()), [(7, true), (8, false)]);
+    }
+
+    #[test]
     fn a_session_shows_so_many_bytes_and_no_more_until_it_takes_some_away() {
         let mut p = Presence::default();
         let mut show = |client, clock, state: String| {
@@ -413,17 +456,32 @@ mod tests {
     }
 
     #[test]
-    fn who_missed_a_departure_can_be_told() {
+    fn what_is_told_of_many_comes_in_messages_that_may_be_echoed() {
         let mut p = Presence::default();
-        p.receive(ME, &says(7, 5, "{}"), 0);
-        p.receive(OTHER, &says(8, 1, "{}"), 0);
-        p.leave(ME, 1);
-        let clients = |update: Option<AwarenessUpdate>| -> Vec<(u64, bool)> {
-            let entries = update.map(|u| u.entries).unwrap_or_default();
-            entries.iter().map(|e| (e.client.0, e.is_gone())).collect()
-        };
-        assert_eq!(clients(p.everyone()), [(8, false)]);
-        assert_eq!(clients(p.everyone_and_gone()), [(7, true), (8, false)]);
+        let large = format!("\"{}\"", "x".repeat(1_000));
+        let state = Bytes::from(large);
+        for client in 0..300 {
+            let (client, state) = (ClientId(client), state.clone());
+            let entries = vec![AwarenessEntry {
+                client,
+                clock: 1,
+                state,
+            }];
+            p.receive(SessionId(client.0), &AwarenessUpdate { entries }, 0);
+        }
+        let pieces = p.everyone();
+        assert_eq!(
+            pieces
+                .iter()
+                .map(|piece| piece.entries.len())
+                .sum::<usize>(),
+            300
+        );
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| piece.encode().len() <= PRESENCE_MESSAGE_BYTES)
+        );
     }
 
     #[test]

@@ -130,8 +130,10 @@ impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
     pub fn new(limits: HeldLimits) -> Self {
         // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
+        // Positions in text are counted as browsers count them.
         let options = Options {
             cleanup_formatting: false,
+            offset_kind: yrs::OffsetKind::Utf16,
             ..Options::default()
         };
         let doc = Doc::with_options(options);
@@ -167,6 +169,17 @@ impl Replica {
     /// Bytes of the updates that wait.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Takes in a state that another replica made of what had passed its door. Judging it again as one update
+    /// could refuse what came in by many: a state has all their dependencies at once.
+    ///
+    /// # Errors
+    /// [`Refused::Undecodable`] or [`Refused::Broken`]: it is no such state.
+    pub fn restore(&mut self, state: &Scanned) -> Result<(), Refused> {
+        self.apply(state.bytes())?;
+        self.ledger.admit(state);
+        Ok(())
     }
 
     /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).

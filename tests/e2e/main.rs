@@ -8,4 +8,5 @@
 mod durability;
 mod harness;
 mod presence;
+mod refusals;
 mod sync;

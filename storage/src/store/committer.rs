@@ -126,13 +126,13 @@ impl Committer<'_> {
         {
             let mut durable = self.core.durable_mut();
             for (doc, state) in &states {
-                // Snapshots are stored beside the committer; a draft may not know the newest yet.
+                // Snapshots are stored, and damage is found, beside the committer; a draft may not know yet.
                 let mut state = state.clone();
-                let snapshot = durable
-                    .catalog
-                    .state(*doc)
-                    .and_then(|known| known.head.newest_snapshot);
-                state.head.newest_snapshot = state.head.newest_snapshot.max(snapshot);
+                if let Some(known) = durable.catalog.state(*doc).map(|known| &known.head) {
+                    state.head.newest_snapshot =
+                        state.head.newest_snapshot.max(known.newest_snapshot);
+                    state.head.damaged = state.head.damaged.or_else(|| known.damaged.clone());
+                }
                 durable.catalog.put(*doc, state);
             }
             durable.end = end;

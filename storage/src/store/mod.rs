@@ -7,6 +7,7 @@ mod applier;
 mod backlog;
 mod check;
 mod committer;
+mod lost;
 mod open;
 mod options;
 mod queue;

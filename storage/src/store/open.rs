@@ -46,8 +46,8 @@ pub(crate) fn open(root: &Path, options: StoreOptions) -> Result<Opened, StoreEr
     if options.access == Access::ReadWrite {
         files.settle(from)?;
     }
-    let replay = Replay::new(&index, catalog_of(loaded), from, founded.identity.store);
-    let replayed = replay.run(&files)?;
+    let catalog = catalog_of(loaded);
+    let replayed = Replay::new(&index, &files, catalog, from, founded.identity.store).run()?;
     let mut identity = founded.identity;
     if !replayed.problems.is_empty() && options.access == Access::ReadWrite {
         // Places may mean other records than before: whoever resumes by place must start afresh.
