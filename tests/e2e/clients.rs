@@ -9,19 +9,27 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
+fn web() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("web")
+}
+
 /// Runs the tests of one file with the built server.
 async fn passes(file: &str) {
     let folder = folder();
-    assert!(
-        folder.join("node_modules").exists(),
-        "the stock clients are not installed: run `make client-tests`"
-    );
+    // The page's own helpers are among what is tested.
+    for (modules, target) in [(&folder, "client-tests"), (&web(), "web")] {
+        assert!(
+            modules.join("node_modules").exists(),
+            "{} is missing its packages: run `make {target}`",
+            modules.display()
+        );
+    }
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec"])
         .arg(folder.join("test").join(file))
         .current_dir(&folder)
         .env("MAPWEAVE_BIN", BINARY);
-    let ran = Process::spawn(node).ended().await;
+    let ran = Process::spawn(node).ended_by_its_own_limits().await;
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.out, ran.err);
     assert!(
         ran.out.contains("pass ") && !ran.out.contains("pass 0"),
