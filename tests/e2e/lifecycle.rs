@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::process::{Process, Ran, command, run};
 use crate::harness::wait::{until, until_async, until_true};
-use crate::harness::{Client, Content, Request, Server};
+use crate::harness::{Client, Content, Server};
 
 /// Starts a second server with these arguments, which has to give up.
 async fn serve(folder: &Path, args: &[&str]) -> Ran {
