@@ -16,8 +16,8 @@ const INPUT_BYTES_MAX: usize = 16 << 10;
 
 /// Bounds that inputs reach.
 const HELD: HeldLimits = HeldLimits {
-    map_bytes_max: 4 << 10,
-    source_bytes_max: 3 << 10,
+    map_bytes_max: 12 << 10,
+    source_bytes_max: 8 << 10,
     ..HeldLimits::NONE
 };
 

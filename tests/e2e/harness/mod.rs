@@ -1,5 +1,10 @@
 //! What the tests stand on: the built server as a process, clients, requests, and waiting for conditions.
 
+#![allow(
+    dead_code,
+    reason = "a harness offers more than the tests of the day use"
+)]
+
 pub mod client;
 pub mod content;
 pub mod endpoint;

@@ -26,10 +26,9 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// Held bytes of one session and of the map.
 const HELD: HeldLimits = HeldLimits {
-    map_bytes_max: 64 << 10,
-    source_bytes_max: 16 << 10,
-    map_updates_max: 4_096,
-    source_updates_max: 1_024,
+    map_bytes_max: 256 << 10,
+    source_bytes_max: 64 << 10,
+    ..HeldLimits::NONE
 };
 
 /// The server between two crashes.
