@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::harness::process::{Process, Ran, command, run};
-use crate::harness::wait::{until_async, until_true};
+use crate::harness::wait::{until, until_async, until_true};
 use crate::harness::{Client, Content, Server};
 
 /// Starts a second server with these arguments, which has to give up.
@@ -66,8 +66,12 @@ async fn a_clean_stop_leaves_nothing_to_recover() {
     client.go_offline().await;
     server.stop().await;
     server.restart().await;
-    let opened = |line: &String| line.contains("the store is open");
-    let last = server.log().into_iter().rfind(opened).expect("it is said");
+    let last = until("the second start is told", || {
+        let log = server.log();
+        let mut opened = log.iter().filter(|line| line.contains("the store is open"));
+        opened.nth(1).cloned()
+    })
+    .await;
     assert!(last.contains("clean=true"), "{last}");
     assert!(last.contains("replayed=0"), "{last}");
     server.stop().await;
