@@ -1,6 +1,7 @@
 //! Durable appends beside raw append + `fdatasync`, with an idle index and with one that is far behind, and
 //! how long opening a store takes. Prints tables with ratios within this run, and the same as JSON on the last
-//! line. `--quick` measures less.
+//! line. `--quick` measures less; `--sync-us N` lets every sync of the journal take so many microseconds longer:
+//! with a folder in memory this is a disk that nobody else keeps busy.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +10,8 @@
     missing_docs
 )]
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mapweave_proto::{DocId, MapName};
-use mapweave_storage::{Kind, NewRecord, Origin, Protocol, SledStore, StoreOptions, UpdateLog};
+use mapweave_storage::{
+    Disk, DiskFile, Kind, NewRecord, Origin, Protocol, RealDisk, SledStore, StoreOptions, UpdateLog,
+};
 use serde_json::json;
 
 const PAYLOAD_BYTES: usize = 100;
@@ -39,13 +42,71 @@ fn main() {
         Duration::from_millis(if quick { 300 } else { 1_500 }),
         if quick { 2 } else { 5 },
     );
-    let appends = appends(round, rounds);
-    let behind = behind(round, rounds);
+    let at = args.iter().position(|a| a == "--sync-us");
+    let disk = SlowDisk(Duration::from_micros(
+        at.map_or(0, |at| args[at + 1].parse().unwrap()),
+    ));
+    let appends = appends(disk, round, rounds);
+    let behind = behind(disk, round, rounds);
     let restart = restart(if quick { 50_000 } else { 1_000_000 });
     println!(
         "{}",
         json!({ "appends": appends, "behind": behind, "restart": restart })
     );
+}
+
+/// The machine's disk, with slower syncs of what the journal writes.
+#[derive(Clone, Copy, Debug)]
+struct SlowDisk(Duration);
+
+#[derive(Debug)]
+struct SlowFile(Box<dyn DiskFile>, Duration);
+
+impl Disk for SlowDisk {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir_all(path)
+    }
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = RealDisk.create_new(path)?;
+        Ok(Box::new(SlowFile(file, self.0)))
+    }
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        RealDisk.truncate(path, len)
+    }
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.len(path)
+    }
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        RealDisk.read_at(path, offset, len)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(path)
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn sync_data(&mut self) -> io::Result<()> {
+        std::thread::sleep(self.1);
+        self.0.sync_data()
+    }
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.truncate(len)
+    }
 }
 
 fn origin() -> Arc<Origin> {
@@ -77,7 +138,7 @@ fn created(name: &str) -> NewRecord {
     }
 }
 
-fn appends(round: Duration, rounds: usize) -> serde_json::Value {
+fn appends(disk: SlowDisk, round: Duration, rounds: usize) -> serde_json::Value {
     println!(
         "durable appends of {PAYLOAD_BYTES} bytes, medians of {rounds} rounds each, microseconds"
     );
@@ -98,10 +159,11 @@ fn appends(round: Duration, rounds: usize) -> serde_json::Value {
     let mut out = Vec::new();
     for (waiting, goal) in WAITING.into_iter().zip(GOALS) {
         let folder = tempfile::tempdir_in(".").unwrap();
-        let (store, docs) = store_of(&folder.path().join("store"), waiting);
+        let (store, docs) = store_of(disk, &folder.path().join("store"), waiting);
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
         for i in 0..rounds {
             raw.push(raw_round(
+                disk,
                 &folder.path().join(format!("raw{i}")),
                 waiting,
                 round,
@@ -124,7 +186,7 @@ fn appends(round: Duration, rounds: usize) -> serde_json::Value {
 
 /// What an acknowledgement takes while the backlog to the index is full all the time, so that appends can
 /// come no faster than the index takes them.
-fn behind(round: Duration, rounds: usize) -> serde_json::Value {
+fn behind(disk: SlowDisk, round: Duration, rounds: usize) -> serde_json::Value {
     println!(
         "\nthe same while the index is behind as far as it may be (goal: p99 at most 3 x raw)"
     );
@@ -135,10 +197,11 @@ fn behind(round: Duration, rounds: usize) -> serde_json::Value {
     let mut out = Vec::new();
     for waiting in [16, 64, 256] {
         let folder = tempfile::tempdir_in(".").unwrap();
-        let (store, docs) = store_of(&folder.path().join("store"), waiting);
+        let (store, docs) = store_of(disk, &folder.path().join("store"), waiting);
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
         for i in 0..rounds {
             raw.push(raw_round(
+                disk,
                 &folder.path().join(format!("raw{i}")),
                 waiting,
                 round,
@@ -174,8 +237,12 @@ fn fall_behind(store: &Arc<dyn UpdateLog>, docs: &[DocId]) {
     });
 }
 
-fn store_of(path: &Path, maps: usize) -> (Arc<dyn UpdateLog>, Vec<DocId>) {
-    let (store, _) = SledStore::open(path, StoreOptions::default()).unwrap();
+fn store_of(disk: SlowDisk, path: &Path, maps: usize) -> (Arc<dyn UpdateLog>, Vec<DocId>) {
+    let options = StoreOptions {
+        disk: Arc::new(disk),
+        ..StoreOptions::default()
+    };
+    let (store, _) = SledStore::open(path, options).unwrap();
     let store: Arc<dyn UpdateLog> = Arc::new(store);
     let docs: Vec<DocId> = (0..maps).map(|_| DocId::fresh()).collect();
     for (i, doc) in docs.iter().enumerate() {
@@ -185,19 +252,15 @@ fn store_of(path: &Path, maps: usize) -> (Arc<dyn UpdateLog>, Vec<DocId>) {
 }
 
 /// W closed-loop threads, one thread that writes what waits and syncs once: the physical limit.
-fn raw_round(path: &Path, waiting: usize, length: Duration) -> Measured {
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .append(true)
-        .open(path)
-        .unwrap();
+fn raw_round(disk: SlowDisk, path: &Path, waiting: usize, length: Duration) -> Measured {
+    let mut file = disk.create_new(path).unwrap();
     let (sender, inbox) = mpsc::channel::<mpsc::SyncSender<()>>();
     let committer = std::thread::spawn(move || {
         let mut batch = Vec::new();
         while let Ok(first) = inbox.recv() {
             batch.push(first);
             batch.extend(inbox.try_iter());
-            file.write_all(&vec![7; batch.len() * (PAYLOAD_BYTES + 48)])
+            file.append(&vec![7; batch.len() * (PAYLOAD_BYTES + 48)])
                 .unwrap();
             file.sync_data().unwrap();
             batch.drain(..).for_each(|done| {
