@@ -11,11 +11,12 @@ CHROMIUM ?= /usr/bin/chromium
 CRASH_ROUNDS ?= 200
 POWER_CUTS ?= 200
 FUZZ_ITERATIONS ?= 20000
+T ?= update_path
 
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash fuzz-smoke web lint deny release demo-data client-tests chromium need-node need-cargo
+.PHONY: help run test bench crash fuzz fuzz-smoke web lint deny release demo-data client-tests chromium need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,8 +27,11 @@ run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 wi
 test: need-cargo web demo-data client-tests chromium ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
-bench: release ## Run the benchmarks
-	cargo bench --workspace
+bench: release ## Measure appends and restarts; with LOADGEN=FOLDER also load beside other servers
+	@mkdir -p bench-results
+	cargo bench --locked -p mapweave --bench store | tee bench-results/store.txt
+	@tail -n 1 bench-results/store.txt > bench-results/store.json
+	@[ -z "$(LOADGEN)" ] || LOADGEN="$(LOADGEN)" benches/load.sh $(SCENARIOS) $(PEERS)
 
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
 	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --locked -p mapweave --test e2e -- --nocapture crash
@@ -35,6 +39,10 @@ crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cu
 
 fuzz-smoke: need-cargo ## Attack every law with FUZZ_ITERATIONS inputs (20000)
 	FUZZ_ITERATIONS=$(FUZZ_ITERATIONS) cargo test --release -p mapweave-fuzz
+
+fuzz: ## Attack the law T (update_path) with cargo-fuzz until stopped
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked; rustup toolchain install nightly" >&2; exit 1; }
+	cargo +nightly fuzz run -s none --fuzz-dir fuzz/cargo-fuzz $(T) fuzz/corpus/$(T)
 
 web: web/dist/index.html ## Build the web page
 

@@ -268,6 +268,7 @@ fn raw_round(disk: SlowDisk, path: &Path, waiting: usize, length: Duration) -> M
                 .unwrap();
             file.sync_data().unwrap();
             batch.drain(..).for_each(|done| {
+                // Whoever waited may have been told to stop.
                 let _ = done.send(());
             });
         }

@@ -4,6 +4,7 @@
 //! the document never holds pending parts; one that came too early is *held* here, whole, until what it
 //! builds on arrives. Pure: no clock, no task, no disk. Start at [`Replica::receive`].
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -15,13 +16,18 @@ use yrs::updates::decoder::Decode;
 use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
-/// Most bytes of held updates, in the whole map and of one session.
+/// Most held updates, in the whole map and of one session. Their number counts beside their bytes: each is
+/// judged again whenever something goes in.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldLimits {
     /// For the map, in bytes.
     pub map_bytes_max: usize,
     /// For one source, in bytes.
     pub source_bytes_max: usize,
+    /// For the map, in updates.
+    pub map_updates_max: usize,
+    /// For one source, in updates.
+    pub source_updates_max: usize,
 }
 
 impl HeldLimits {
@@ -29,6 +35,8 @@ impl HeldLimits {
     pub const NONE: Self = Self {
         map_bytes_max: usize::MAX,
         source_bytes_max: usize::MAX,
+        map_updates_max: usize::MAX,
+        source_updates_max: usize::MAX,
     };
 }
 
@@ -37,6 +45,8 @@ impl Default for HeldLimits {
         Self {
             map_bytes_max: 16 << 20,
             source_bytes_max: 4 << 20,
+            map_updates_max: 4_096,
+            source_updates_max: 1_024,
         }
     }
 }
@@ -85,6 +95,16 @@ pub enum Refused {
         /// Which limit was reached, in bytes.
         limit_bytes: usize,
     },
+    /// Too many updates wait for missing ones already.
+    #[error(
+        "{held} updates wait for others that never came, the limit is {limit}: sync from the start"
+    )]
+    TooManyHeld {
+        /// Updates that wait already.
+        held: usize,
+        /// Which limit was reached, in updates.
+        limit: usize,
+    },
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
     Broken {
@@ -105,14 +125,38 @@ pub struct Replica {
 struct HeldUpdate {
     source: u64,
     update: Scanned,
+    /// Clients whose growth may let a part of it in.
+    missing: Vec<ClientId>,
 }
+
+impl HeldUpdate {
+    fn bytes(&self) -> usize {
+        held_bytes_of(&self.update)
+    }
+}
+
+/// What holding an update counts for: many small ones cost time and memory too.
+fn held_bytes_of(update: &Scanned) -> usize {
+    update.bytes().len() + HELD_OVERHEAD_BYTES
+}
+
+fn clients_of(updates: &[Scanned]) -> HashSet<ClientId> {
+    let clients = updates.iter().flat_map(Scanned::clients);
+    clients.map(|(client, ..)| client).collect()
+}
+
+/// Bytes that every held update counts for beside its own, so that a session's four MiB are at most some
+/// thousands of updates.
+const HELD_OVERHEAD_BYTES: usize = 1 << 10;
 
 impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
     pub fn new(limits: HeldLimits) -> Self {
         // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
+        // Positions in text are counted as browsers count them.
         let options = Options {
             cleanup_formatting: false,
+            offset_kind: yrs::OffsetKind::Utf16,
             ..Options::default()
         };
         let doc = Doc::with_options(options);
@@ -145,9 +189,20 @@ impl Replica {
         self.held.iter().map(|h| h.update.bytes())
     }
 
-    /// Bytes of the updates that wait.
+    /// Bytes of the updates that wait, with a KiB for each.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Takes in a state that another replica made of what had passed its door. Judging it again as one update
+    /// could refuse what came in by many: a state has all their dependencies at once.
+    ///
+    /// # Errors
+    /// [`Refused::Undecodable`] or [`Refused::Broken`]: it is no such state.
+    pub fn restore(&mut self, state: &Scanned) -> Result<(), Refused> {
+        self.apply(state.bytes())?;
+        self.ledger.admit(state);
+        Ok(())
     }
 
     /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).
@@ -195,7 +250,7 @@ impl Replica {
         let only_deletes = self.ledger.only_deletes_are_new(&update);
         let changed = self.apply(update.bytes())?;
         self.ledger.admit(&update);
-        let released = self.release_held()?;
+        let released = self.release_held(clients_of(std::slice::from_ref(&update)))?;
         // Deletions that yrs had made by itself, as the loser of two writes, are no news to anyone.
         Ok(if only_deletes && !changed {
             Outcome::Nothing
@@ -239,13 +294,17 @@ impl Replica {
                 }
             });
         }
-        let bytes = update.bytes().len();
-        let of_source: usize = self
-            .held
-            .iter()
-            .filter(|h| h.source == source)
-            .map(|h| h.update.bytes().len())
-            .sum();
+        let bytes = held_bytes_of(&update);
+        let of_source = self.held.iter().filter(|h| h.source == source);
+        for (held, limit) in [
+            (self.held.len(), self.limits.map_updates_max),
+            (of_source.clone().count(), self.limits.source_updates_max),
+        ] {
+            if held >= limit {
+                return Err(Refused::TooManyHeld { held, limit });
+            }
+        }
+        let of_source: usize = of_source.map(HeldUpdate::bytes).sum();
         for (held_bytes, limit_bytes) in [
             (self.held_bytes, self.limits.map_bytes_max),
             (of_source, self.limits.source_bytes_max),
@@ -257,9 +316,16 @@ impl Replica {
                 });
             }
         }
-        let went_in = self.take_in_ready(ready)?;
+        let mut went_in = self.take_in_ready(ready)?;
         self.held_bytes += bytes;
-        self.held.push(HeldUpdate { source, update });
+        self.held.push(HeldUpdate {
+            source,
+            update,
+            missing: missing.clone(),
+        });
+        // What its ready part released may be what the rest of it waits for.
+        let grown = clients_of(&went_in);
+        went_in.extend(self.release_held(grown)?);
         Ok(Outcome::Held { missing, went_in })
     }
 
@@ -286,21 +352,29 @@ impl Replica {
     }
 
     /// Applies what is ready now of the updates that wait, until nothing more is. Those wholly in wait no longer.
-    fn release_held(&mut self) -> Result<Vec<Scanned>, Refused> {
+    /// Looks only at those that wait for a client that has `grown`, or grows with what goes in.
+    fn release_held(&mut self, mut grown: HashSet<ClientId>) -> Result<Vec<Scanned>, Refused> {
         let mut went_in = Vec::new();
         let mut index = 0;
-        while let Some(HeldUpdate { update, .. }) = self.held.get(index) {
-            let (ready, waits) = match self.ledger.judge(update) {
-                Ok(Verdict::Gap { .. }) => (self.ledger.ready_part(update).ok(), true),
-                Ok(Verdict::Fresh) => (Some(update.bytes().clone()), false),
-                Ok(Verdict::Overlap) => (Some(self.ledger.fresh_part(update)), false),
+        while let Some(held) = self.held.get_mut(index) {
+            if !held.missing.iter().any(|client| grown.contains(client)) {
+                index += 1;
+                continue;
+            }
+            let (ready, waits) = match self.ledger.judge(&held.update) {
+                Ok(Verdict::Gap { missing }) => {
+                    held.missing = missing.into_iter().map(|(client, _)| client).collect();
+                    (self.ledger.ready_part(&held.update).ok(), true)
+                }
+                Ok(Verdict::Fresh) => (Some(held.update.bytes().clone()), false),
+                Ok(Verdict::Overlap) => (Some(self.ledger.fresh_part(&held.update)), false),
                 // What breaks a rule once its base is known is dropped here and stays in the log.
                 Ok(Verdict::Nothing) | Err(_) => (None, false),
             };
             if waits {
                 index += 1;
             } else {
-                self.held_bytes -= self.held.remove(index).update.bytes().len();
+                self.held_bytes -= self.held.remove(index).bytes();
             }
             let Some(Ok(ready)) = ready.map(|bytes| scan(bytes, usize::MAX)) else {
                 continue;
@@ -311,6 +385,7 @@ impl Replica {
             ) {
                 self.apply(ready.bytes())?;
                 self.ledger.admit(&ready);
+                grown.extend(clients_of(std::slice::from_ref(&ready)));
                 went_in.push(ready);
                 index = 0;
             }
@@ -503,6 +578,20 @@ mod tests {
     }
 
     #[test]
+    fn an_update_goes_in_when_its_own_ready_part_releases_what_the_rest_waits_for() {
+        let [a, b, c] = updates(7, &["a", "b", "c"]).try_into().unwrap();
+        let theirs = updates(9, &["e"]).remove(0);
+        // Held: "b", and theirs behind a hole that "c" stands for.
+        let mut replica = Replica::new(HeldLimits::default());
+        replica.receive(b, 1).unwrap();
+        let holed = yrs::merge_updates_v1([&**a.bytes(), &**c.bytes(), &**theirs.bytes()]).unwrap();
+        let holed = scan(holed.into(), usize::MAX).unwrap();
+        let outcome = replica.receive(holed, 1).unwrap();
+        assert!(matches!(outcome, Outcome::Held { .. }));
+        assert_eq!((keys(&replica).len(), replica.held().len()), (4, 0));
+    }
+
+    #[test]
     fn what_waits_already_is_not_held_again_however_it_is_cut() {
         let ours = updates(7, &["a", "b", "c", "d"]);
         let theirs = updates(9, &["e"]);
@@ -530,10 +619,11 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_for_a_source_and_for_the_map() {
         let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
-        let size = b.bytes().len();
+        let size = held_bytes_of(&b);
         let limits = HeldLimits {
             map_bytes_max: 2 * size + 1,
             source_bytes_max: size + 1,
+            ..HeldLimits::default()
         };
         let mut replica = Replica::new(limits);
         assert!(replica.receive(b, 1).is_ok());
@@ -550,6 +640,22 @@ mod tests {
             replica.receive(d, 3).unwrap_err(),
             full(2 * size + 1, 2 * size)
         );
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_too() {
+        let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
+        let limits = HeldLimits {
+            map_updates_max: 2,
+            source_updates_max: 1,
+            ..HeldLimits::default()
+        };
+        let mut replica = Replica::new(limits);
+        replica.receive(b, 1).unwrap();
+        let full = |held, limit| Refused::TooManyHeld { held, limit };
+        assert_eq!(replica.receive(c.clone(), 1).unwrap_err(), full(1, 1));
+        replica.receive(c, 2).unwrap();
+        assert_eq!(replica.receive(d, 3).unwrap_err(), full(2, 2));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub use log::{Appended, Snapshot, UpdateLog};
 mod memory;
 pub use memory::MemoryLog;
 
+pub mod raw;
+
 mod record;
 pub use record::{
     APPEND_BYTES_MAX, APPEND_RECORDS_MAX, CHAIN_START, Identity, Kind, NewRecord, Origin,

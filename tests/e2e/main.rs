@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod durability;
+mod faults;
 mod harness;
+mod lifecycle;
 mod presence;
+mod refusals;
 mod sync;

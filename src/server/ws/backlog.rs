@@ -13,14 +13,21 @@ use crate::room::Outgoing;
 /// Most chunks handed to the system in one write.
 const CHUNKS_PER_WRITE: usize = 32;
 
+/// Most frames of its own, answers to what it sent, that may wait for a connection before nothing more is read
+/// from it: four seconds of dragging, each step with an acknowledgement.
+const ANSWERS_MAX: usize = 256;
+
 /// A session's messages on their way out, and its room's news for it.
 ///
 /// A queue that grows past its bound is dropped and marked *behind*: once the socket has drained, the room is
-/// asked for one difference instead, and nothing else is queued before that comes.
+/// asked for one difference instead, and nothing else of the room is queued before that comes. What is for this
+/// connection alone (acknowledgements, refusals) is in no difference and stays.
 #[derive(Debug)]
 pub struct Backlog {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Chunk>,
     bytes: usize,
+    /// Answers in the queue.
+    answers: usize,
     bytes_max: usize,
     /// Frames of whole states in the queue. They are shared or asked for, and do not count as a backlog.
     states: usize,
@@ -29,6 +36,21 @@ pub struct Backlog {
     settled: Option<u64>,
     refused: Vec<(u64, Refusal)>,
     close: Option<CloseReason>,
+}
+
+/// A frame, or what is left of it.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Bytes,
+    whose: Whose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The room told it; a difference can stand for it.
+    Room,
+    /// It answers something that this connection sent.
+    Answer,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +96,7 @@ impl Backlog {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
+            answers: 0,
             bytes_max,
             states: 0,
             phase: Phase::Keeping,
@@ -105,17 +128,29 @@ impl Backlog {
         }
         if whole_state {
             self.states += 1;
-            self.queue.push_back(frame);
         } else {
-            self.put(frame);
+            self.bytes += frame.len();
         }
+        self.queue.push_back(Chunk {
+            bytes: frame,
+            whose: Whose::Room,
+        });
         Offered::Queued
     }
 
     /// Queues bytes that are for this connection alone: acknowledgements, pongs, a close.
     pub fn put(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.queue.push_back(frame);
+        self.answers += 1;
+        self.queue.push_back(Chunk {
+            bytes: frame,
+            whose: Whose::Answer,
+        });
+    }
+
+    /// Whether so many answers wait that the peer should not be listened to before it has read some.
+    pub fn is_clogged(&self) -> bool {
+        self.answers >= ANSWERS_MAX
     }
 
     /// Notes that every update up to number `upto` is durable.
@@ -135,7 +170,7 @@ impl Backlog {
 
     /// What the room had to say since the last call.
     pub fn news(&mut self) -> News {
-        let wants_difference = self.phase == Phase::Behind && self.queue.is_empty();
+        let wants_difference = self.wants_difference();
         if wants_difference {
             self.phase = Phase::Asking;
         }
@@ -146,6 +181,12 @@ impl Backlog {
             sent: std::mem::take(&mut self.sent),
             wants_difference,
         }
+    }
+
+    /// Whether the backlog was dropped, the socket has drained and the room was not asked yet: the next
+    /// [`Backlog::news`] say so.
+    pub fn wants_difference(&self) -> bool {
+        self.phase == Phase::Behind && self.queue.is_empty()
     }
 
     /// Whether nothing waits for the socket.
@@ -170,7 +211,7 @@ impl Backlog {
             let mut slices = [IoSlice::new(&[]); CHUNKS_PER_WRITE];
             let mut count = 0;
             for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(chunk);
+                *slice = IoSlice::new(&chunk.bytes);
                 count += 1;
             }
             match socket(slices.get(..count).unwrap_or_default()) {
@@ -184,28 +225,81 @@ impl Backlog {
         if self.queue.capacity() > 0 {
             self.queue = VecDeque::new();
         }
-        (self.bytes, self.states) = (0, 0);
+        (self.bytes, self.answers, self.states) = (0, 0, 0);
         Ok(())
     }
 
-    /// Forgets all but what is partly written: a frame once begun must be ended.
+    /// Forgets what the room told but for what may be partly written: a frame once begun must be ended.
     fn drop_queue(&mut self) {
         self.phase = Phase::Behind;
-        self.queue.truncate(1);
+        let first = self.queue.pop_front();
+        self.queue.retain(|chunk| chunk.whose == Whose::Answer);
+        if let Some(first) = first {
+            self.queue.push_front(first);
+        }
         self.states = 0;
-        self.bytes = self.queue.front().map_or(0, Bytes::len);
+        self.bytes = self.queue.iter().map(|chunk| chunk.bytes.len()).sum();
     }
 
     fn advance(&mut self, mut written: usize) {
         self.sent = true;
         self.bytes = self.bytes.saturating_sub(written);
         while let Some(front) = self.queue.front_mut() {
-            if front.len() > written {
-                front.advance(written);
+            if front.bytes.len() > written {
+                front.bytes.advance(written);
                 return;
             }
-            written -= front.len();
+            written -= front.bytes.len();
+            if front.whose == Whose::Answer {
+                self.answers = self.answers.saturating_sub(1);
+            }
             self.queue.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn told(bytes: usize) -> Outgoing {
+        Outgoing::new(Message::Update(vec![7; bytes].into()))
+    }
+
+    fn written(backlog: &mut Backlog) -> Vec<u8> {
+        let mut out = Vec::new();
+        let all = backlog.write(|slices| {
+            slices.iter().for_each(|slice| out.extend_from_slice(slice));
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        });
+        all.unwrap();
+        out
+    }
+
+    #[test]
+    fn an_overflow_drops_what_the_room_told_and_no_answer() {
+        let mut backlog = Backlog::new(100);
+        assert_eq!(backlog.offer(&told(60)), Offered::Queued);
+        backlog.put(Bytes::from_static(b"ack"));
+        assert_eq!(backlog.offer(&told(20)), Offered::Queued);
+        assert_eq!(backlog.offer(&told(60)), Offered::Overflowed);
+        backlog.put(Bytes::from_static(b"refused"));
+        let out = written(&mut backlog);
+        assert_eq!(out.iter().filter(|byte| **byte == 7).count(), 60);
+        assert!(out.ends_with(b"ackrefused"), "{out:?}");
+        assert!(backlog.news().wants_difference);
+    }
+
+    #[test]
+    fn a_peer_that_asks_and_never_reads_is_clogged_until_it_does() {
+        let mut backlog = Backlog::new(100);
+        for _ in 0..ANSWERS_MAX {
+            assert!(!backlog.is_clogged());
+            backlog.put(Bytes::from_static(b"pong"));
+        }
+        assert!(backlog.is_clogged());
+        written(&mut backlog);
+        assert!(!backlog.is_clogged());
     }
 }

@@ -22,6 +22,7 @@ pub(crate) use claim::Claim;
 pub(crate) use files::{Files, Walk, Walked};
 pub(crate) use frame::{FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, FrameHead};
 pub(crate) use naming::{Named, Namer, Reach};
+pub(crate) use scan::{Found, Known, Scan};
 
 /// Size of a journal file in bytes before the next one is begun. One append larger than this makes one
 /// larger file.

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use yrs::updates::decoder::Decode;
 use yrs::{
     Any, Array, ArrayPrelim, ArrayRef, Doc, GetString, Map, MapPrelim, MapRef, OffsetKind, Options,
-    Out, Text, TextPrelim, TextRef, Transact, TransactionMut,
+    Out, ReadTxn, Text, TextPrelim, TextRef, Transact, TransactionMut, Update,
 };
 
 use crate::rng::Rng;
@@ -53,6 +55,36 @@ pub(crate) fn edit(doc: &Doc, sid: &str, t: i64, rng: &mut Rng) {
         };
         writer.write(rng);
     }
+}
+
+/// Updates that two people make who hear of each other now and then, in the order in which they were made.
+///
+/// # Panics
+/// Where yrs refuses an update of its own.
+#[allow(clippy::expect_used)]
+pub fn updates(seed: u64, count: usize) -> Vec<Bytes> {
+    let mut rng = Rng::new(seed);
+    let docs = [document(1 + (seed << 1)), document(2 + (seed << 9))];
+    let mut updates = Vec::new();
+    for t in 0..count {
+        let (writer, other) = match rng.below(2) {
+            0 => (&docs[0], &docs[1]),
+            _ => (&docs[1], &docs[0]),
+        };
+        let before = writer.transact().state_vector();
+        edit(writer, "sid00", t as i64, &mut rng);
+        updates.push(Bytes::from(writer.transact().encode_diff_v1(&before)));
+        if rng.chance(50) {
+            let have = other.transact().state_vector();
+            let news = writer.transact().encode_diff_v1(&have);
+            let news = Update::decode_v1(&news).expect("yrs reads what it wrote");
+            other
+                .transact_mut()
+                .apply_update(news)
+                .expect("yrs takes what it wrote");
+        }
+    }
+    updates
 }
 
 struct Roots {

@@ -17,7 +17,10 @@
 mod client;
 mod content;
 mod copy;
+
 mod edits;
+pub use edits::updates;
+
 mod hostile;
 mod link;
 mod presence;

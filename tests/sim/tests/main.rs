@@ -2,5 +2,7 @@
 //!
 //! `SIM_SEEDS=5000` runs more of them, `SIM_SEED=17` one, `SIM_STEPS` and `SIM_CLIENTS` change their size.
 
+#![allow(clippy::expect_used, clippy::print_stdout)]
+
 mod canary;
 mod seeds;
