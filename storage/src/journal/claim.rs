@@ -95,3 +95,89 @@ const LSN_AT: usize = 32;
 
 /// Most records that are looked for in one damaged place.
 const CLAIMS_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::super::frame::{FrameHead, encode_frame};
+    use super::*;
+    use crate::record::CHAIN_START;
+    use crate::{Kind, Origin, Record};
+
+    const FILE: u64 = 3;
+    const SALT: u64 = 0x5a17_5a17_5a17_5a17;
+
+    /// Frames of one map, each with its offset.
+    fn frames(payloads: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
+        let (mut out, mut offsets, mut chain) = (Vec::new(), Vec::new(), CHAIN_START);
+        for (at, payload) in payloads.iter().enumerate() {
+            let lsn = at as u64 + 1;
+            let mut record = Record {
+                doc: DocId::from_bytes([7; 16]),
+                seq: Seq(lsn),
+                time_ms: 1,
+                origin: Arc::new(Origin::default()),
+                kind: Kind::Update,
+                payload: payload.clone().into(),
+                chain,
+            };
+            record.chain = record.chain_after(&chain);
+            chain = record.chain;
+            let head = FrameHead {
+                prev_crc: 0,
+                file: FILE,
+                salt: SALT,
+                lsn,
+                batch_offset: 64,
+                continues: false,
+            };
+            offsets.push(out.len());
+            encode_frame(&mut out, &head, &record);
+        }
+        (out, offsets)
+    }
+
+    proptest! {
+        #[test]
+        fn frames_next_to_each_other_are_told_apart_and_prove_whose_they_are(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..6), hit: [u8; 16],
+        ) {
+            let (mut bytes, offsets) = frames(&payloads);
+            // The ids of all maps are gone.
+            for at in &offsets {
+                bytes[at + FRAME_HEAD_BYTES..][..16].copy_from_slice(&hit);
+            }
+            let found = claims(&Bytes::from(bytes), FILE, Some(SALT));
+            let mut chain = CHAIN_START;
+            prop_assert_eq!(found.len(), offsets.len());
+            for (claim, (at, seq)) in found.iter().zip(offsets.iter().zip(1..)) {
+                prop_assert_eq!((claim.offset, claim.seq, claim.lsn), (*at, Seq(seq), seq));
+                prop_assert!(claim.is_whole_as(DocId::from_bytes([7; 16]), Seq(seq), &chain));
+                prop_assert!(!claim.is_whole_as(DocId::from_bytes([8; 16]), Seq(seq), &chain));
+                prop_assert!(!claim.is_whole_as(DocId::from_bytes([7; 16]), Seq(seq + 1), &chain));
+                chain = *claim.chain();
+            }
+        }
+
+        #[test]
+        fn foreign_bytes_never_panic(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..400), salts in prop::collection::vec(0usize..400, 0..5),
+        ) {
+            for at in salts {
+                if let Some(place) = bytes.get_mut(at..at + 16) {
+                    place[..8].copy_from_slice(&FILE.to_le_bytes());
+                    place[8..].copy_from_slice(&SALT.to_le_bytes());
+                }
+            }
+            let bytes = Bytes::from(bytes);
+            for claim in claims(&bytes, FILE, Some(SALT)) {
+                claim.is_whole_as(claim.doc, claim.seq, claim.chain());
+            }
+            claims(&bytes, FILE, None);
+        }
+    }
+}
