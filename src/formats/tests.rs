@@ -171,6 +171,32 @@ fn every_valid_file_comes_back_equal_and_in_stable_bytes() {
 }
 
 #[test]
+fn another_library_reads_what_is_written() {
+    // RFC 7946 §3.1 allows empty coordinates; the library does not.
+    let others = fixtures("valid")
+        .into_iter()
+        .filter(|path| !path.ends_with("empty-geometries.geojson"));
+    for path in others {
+        let format = Format::from_path(&path).unwrap();
+        let doc = Doc::new();
+        let features = records(std::fs::read(&path).unwrap(), format);
+        import(&doc, features.into_iter().map(Result::unwrap), None);
+        let text = exported(&doc, Format::GeoJson, &ExportFilter::default());
+        let collection: geojson::FeatureCollection = text
+            .parse::<geojson::GeoJson>()
+            .unwrap()
+            .try_into()
+            .unwrap();
+        assert_eq!(
+            collection.features.len(),
+            view(&doc).feature_count(),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn every_invalid_file_gets_its_own_clear_error_and_its_other_records_are_read() {
     let manifest = fixtures("invalid")[0].with_file_name("expected.json");
     let expected: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
