@@ -27,8 +27,11 @@ run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 wi
 test: need-cargo web demo-data client-tests chromium ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
-bench: release ## Run the benchmarks
-	cargo bench --workspace
+bench: release ## Measure appends and restarts; with LOADGEN=FOLDER also load beside other servers
+	@mkdir -p bench-results
+	cargo bench --locked -p mapweave --bench store | tee bench-results/store.txt
+	@tail -n 1 bench-results/store.txt > bench-results/store.json
+	@[ -z "$(LOADGEN)" ] || LOADGEN="$(LOADGEN)" benches/load.sh $(SCENARIOS) $(PEERS)
 
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
 	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --locked -p mapweave --test e2e -- --nocapture crash

@@ -1,7 +1,7 @@
 //! Log messages and figures: set up once, by the binary.
 //!
 //! Messages go to standard error, as text or JSON. Figures are kept in memory; whoever holds
-//! [`metrics`] writes them out in the Prometheus text format. Nothing here opens a port.
+//! [`metrics()`] writes them out in the Prometheus text format. Nothing here opens a port.
 
 use std::io;
 use std::sync::OnceLock;

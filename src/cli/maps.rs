@@ -31,6 +31,14 @@ pub(super) fn run(
                     .iter()
                     .try_for_each(|line| console.line(line))?;
             }
+            for (map, problem) in maps
+                .iter()
+                .filter_map(|m| Some((&m.name, m.problem.as_ref()?)))
+            {
+                console.say(format_args!(
+                    "map {map:?} cannot be loaded, so its features are not counted: {problem}; `mapweave verify` tells more"
+                ));
+            }
             Ok(Exit::Done)
         },
     )

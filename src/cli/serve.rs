@@ -19,16 +19,27 @@ use crate::{Error, Exit, server, telemetry};
 /// How often figures of durations are folded into classes, which bounds their memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Stack of a thread. yrs goes down one call for every client in a row of clients that depend on each other;
+/// memory is taken only as far as a stack is used.
+const THREAD_STACK_BYTES: usize = 16 << 20;
+
+/// How long work that nobody waits for any more may go on after the server has stopped.
+const READERS: Duration = Duration::from_secs(1);
+
 /// Serves until SIGINT or SIGTERM; a second one ends the process at once.
 pub(super) fn run(config: Config, console: &mut Console) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(THREAD_STACK_BYTES)
         .enable_all()
         .build();
     let runtime = runtime.map_err(Error::io("start the runtime of", Path::new("the server")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = signals()?;
         serve(config, console, shutdown).await
-    })
+    });
+    // Whatever still reads (a check of everything, a large map) must not hold the process up.
+    runtime.shutdown_timeout(READERS);
+    ended
 }
 
 /// Serves until `shutdown` completes. Standard output gets one line, `listening on http://ADDRESS:PORT`,

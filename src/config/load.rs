@@ -235,10 +235,7 @@ impl Loading {
     fn check_relations(&mut self) {
         let limits = self.config.limits.clone();
         let frame_bytes_min = limits.update_bytes_max.saturating_add(FRAME_OVERHEAD_BYTES);
-        let (frame, update) = (
-            limits.frame_bytes_max as u64,
-            limits.update_bytes_max as u64,
-        );
+        let frame = limits.frame_bytes_max as u64;
         self.at_least(
             "limits.frame_bytes_max",
             frame,
@@ -250,12 +247,6 @@ impl Loading {
             limits.bytes_burst,
             "limits.frame_bytes_max",
             frame,
-        );
-        self.at_least(
-            "limits.spool_bytes_max",
-            limits.spool_bytes_max,
-            "limits.update_bytes_max",
-            update,
         );
         let (held, held_by_one) = (
             limits.held_bytes_per_map_max as u64,

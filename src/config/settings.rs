@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use mapweave_proto::limits::AWARENESS_BYTES_MAX;
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
 use super::parse::{Raw, Rule, Setting};
@@ -161,10 +162,9 @@ settings! {
         /// `limits.update_bytes_max` and leaves 1 KiB for what a message adds; it cannot be smaller than that.
         frame_bytes_max: usize = (64 << 20) + FRAME_OVERHEAD_BYTES,
             Rule::Bytes { min: 2 * KIB, max: UPDATE_BYTES_MAX + MIB };
-        /// Largest body of `POST …/state`, in bytes. It goes to disk first and is applied in pieces.
-        spool_bytes_max: u64 = 512 << 20, Rule::Bytes { min: MIB, max: 64 * GIB };
         /// Largest presence (awareness) of one client, in bytes.
-        awareness_bytes_max: usize = 64 << 10, Rule::Bytes { min: 256, max: 16 * MIB };
+        awareness_bytes_max: usize = AWARENESS_BYTES_MAX,
+            Rule::Bytes { min: 256, max: AWARENESS_BYTES_MAX as u64 };
         /// Sessions at once: one connection has one session for each map that it is in.
         sessions_max: usize = 16_384, Rule::Count { min: 1, max: 1_000_000 };
         /// Sessions at once in one map.

@@ -75,10 +75,10 @@ pub(crate) enum Request {
     },
 }
 
-/// A request with what it holds of the room's inbound budget.
+/// A request with what it holds of the room's inbound budget until the room has taken it in.
 pub(crate) struct Envelope {
     pub(crate) request: Box<Request>,
-    pub(crate) _budget: Option<OwnedSemaphorePermit>,
+    pub(crate) budget: Option<OwnedSemaphorePermit>,
 }
 
 /// A map's state for a reader.
@@ -86,7 +86,7 @@ pub(crate) struct Envelope {
 pub struct StateAnswer {
     /// What the reader lacks, as a v1 update.
     pub update: Bytes,
-    /// The last record that it contains, durable or on its way.
+    /// The last record that it contains; it is durable.
     pub seq: Seq,
 }
 
@@ -132,20 +132,19 @@ impl Actor {
             let room = self.room(Loaded::empty());
             return self.live(room, Vec::new()).await;
         }
-        let loading = self.spawn_loading();
-        match self.wait_for_document(loading).await {
+        let mut loading = self.spawn_loading();
+        match self.wait_for_document(&mut loading).await {
             Ok((room, deferred)) => self.live(room, deferred).await,
-            Err((why, deferred)) => {
-                tracing::error!(map = %self.shared.name, why, "the map cannot be loaded");
+            Err((departing, deferred)) => {
                 self.forget();
-                let departing = Departing::new(
-                    CloseReason::Unavailable("the map cannot be loaded now"),
-                    why,
-                );
                 deferred
                     .into_iter()
-                    .for_each(|request| departing.turn_away(request));
+                    .for_each(|envelope| departing.turn_away(*envelope.request));
                 self.turn_away_the_rest(departing).await;
+                if !loading.built.is_finished() {
+                    // A stop closes the store once nobody reads it any more. What was read is of no use now.
+                    _ = loading.built.await;
+                }
             }
         }
     }
@@ -174,27 +173,36 @@ impl Actor {
     }
 
     /// Collects requests until the document is there; answers those that need only its stored state at once.
+    /// Ends early where the room has to end: nothing of what it collected is written then.
     async fn wait_for_document(
         &mut self,
-        mut loading: Loading,
-    ) -> Result<(Room, Vec<Request>), (String, Vec<Request>)> {
+        loading: &mut Loading,
+    ) -> Result<(Room, Vec<Envelope>), (Departing, Vec<Envelope>)> {
         let mut deferred = Vec::new();
         loop {
             tokio::select! {
+                biased;
+                end = ended(&mut self.phase) => return Err((Departing::after(end), deferred)),
+                () = self.shared.dismissed.cancelled() => {
+                    return Err((Departing::after(Err(End::Deleted)), deferred));
+                }
                 built = &mut loading.built => {
-                    return match built {
-                        Ok(Ok(loaded)) => Ok((self.room(loaded), deferred)),
-                        Ok(Err(error)) => Err((error.to_string(), deferred)),
-                        Err(error) => Err((format!("loading ended abruptly: {error}"), deferred)),
+                    let why = match built {
+                        Ok(Ok(loaded)) => return Ok((self.room(loaded), deferred)),
+                        Ok(Err(error)) => error.to_string(),
+                        Err(error) => format!("loading ended abruptly: {error}"),
                     };
+                    tracing::error!(map = self.shared.name.as_str(), why, "the map cannot be loaded");
+                    let close = CloseReason::Unavailable("the map cannot be loaded now");
+                    return Err((Departing::new(close, why), deferred));
                 }
                 stored = stored_state(&mut loading.fetched) => {
                     loading.early.know(stored);
                     let waiting = std::mem::take(&mut deferred);
-                    deferred = waiting.into_iter().filter_map(|request| loading.early.answer(request)).collect();
+                    deferred = waiting.into_iter().filter_map(|envelope| loading.early.answer(envelope)).collect();
                 }
                 Some(envelope) = self.inbox.recv(), if deferred.len() < DEFERRED_MAX => {
-                    deferred.extend(loading.early.answer(*envelope.request));
+                    deferred.extend(loading.early.answer(envelope));
                 }
             }
         }
@@ -204,34 +212,35 @@ impl Actor {
         Room::new(&self.shared, self.store.clone(), loaded, self.options)
     }
 
-    async fn live(mut self, mut room: Room, deferred: Vec<Request>) {
-        tracing::debug!(map = %self.shared.name, seq = %room.core.positions().0, "map loaded");
+    async fn live(mut self, mut room: Room, deferred: Vec<Envelope>) {
+        tracing::debug!(map = self.shared.name.as_str(), seq = %room.core.positions().0, "map loaded");
         let mut end = self.serve(&mut room, deferred).await;
         if end.is_ok() {
             end = room.finish().await;
         }
-        let departing = match end {
-            Ok(()) => Departing::new(CloseReason::Restarting, "the server is stopping".to_owned()),
-            Err(End::Broken(why)) => {
-                tracing::error!(map = %self.shared.name, why, "the map is loaded anew");
+        if let Err(End::Broken(why)) = &end {
+            // A deletion is a record that the room did not count; it may be seen before the word of it comes.
+            let entry = self.store.map(&self.shared.name);
+            if entry.is_some_and(|entry| entry.id == self.shared.doc && entry.deleted) {
+                end = Err(End::Deleted);
+            } else {
+                tracing::error!(
+                    map = self.shared.name.as_str(),
+                    why,
+                    "the map is loaded anew"
+                );
                 metrics::counter!("mapweave_rooms_broken_total").increment(1);
-                Departing::new(CloseReason::Unavailable("the map is being reloaded"), why)
             }
-            Err(End::Deleted) => {
-                Departing::new(CloseReason::Deleted, "the map was deleted".to_owned())
-            }
-            Err(End::StoreFailed(why)) => Departing::new(
-                CloseReason::Unavailable("nothing can be stored now, keep your edits"),
-                why,
-            ),
-        };
+        }
+        let departing = Departing::after(end);
         self.forget();
         departing.dismiss(room);
         self.turn_away_the_rest(departing).await;
     }
 
     /// Turns until the map is idle, the server stops or something breaks.
-    async fn serve(&mut self, room: &mut Room, deferred: Vec<Request>) -> Result<(), End> {
+    async fn serve(&mut self, room: &mut Room, deferred: Vec<Envelope>) -> Result<(), End> {
+        let deferred = deferred.into_iter().map(|envelope| *envelope.request);
         room.turn(self.now_ms(), deferred)?;
         let mut idle_since = None;
         let mut batch = Vec::new();
@@ -244,21 +253,19 @@ impl Actor {
                 .map(|due| self.began + Duration::from_millis(due));
             let next = tokio::select! {
                 biased;
-                phase = self.phase.wait_for(|phase| *phase != RoomsPhase::Running) => {
-                    Next::Phase(phase.map_or(RoomsPhase::Stopping, |phase| phase.clone()))
-                }
-                () = self.shared.dismissed.cancelled() => Next::Deleted,
+                end = ended(&mut self.phase) => Next::End(end),
+                () = self.shared.dismissed.cancelled() => Next::End(Err(End::Deleted)),
                 Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
                 stored = room.snapshot.written() => Next::SnapshotStored(stored),
+                // Before the inbox, which may never be empty while everybody draws.
+                _ = tick.tick() => Next::Tick,
                 received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
                 () = until(presence) => Next::Presence,
-                _ = tick.tick() => Next::Tick,
             };
             let now_ms = self.now_ms();
             match next {
-                Next::Phase(RoomsPhase::StoreFailed(why)) => return Err(End::StoreFailed(why)),
-                Next::Phase(_) | Next::Turn(0) => return Ok(()),
-                Next::Deleted => return Err(End::Deleted),
+                Next::End(end) => return end,
+                Next::Turn(0) => return Ok(()),
                 Next::Appended(records, appended) => room.appended(now_ms, records, appended)?,
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
@@ -317,8 +324,7 @@ impl Actor {
 
 /// What a room does next.
 enum Next {
-    Phase(RoomsPhase),
-    Deleted,
+    End(Result<(), End>),
     Appended(u64, Result<Appended, StoreError>),
     SnapshotStored((Seq, Result<(), StoreError>)),
     Turn(usize),
@@ -363,25 +369,41 @@ impl EarlyAnswers {
     }
 
     /// Answers a first sync or a reader, if the stored state is known; gives back what is left to do.
-    fn answer(&mut self, request: Request) -> Option<Request> {
-        if let Request::Join { session, peer, .. } = &request {
+    fn answer(&mut self, envelope: Envelope) -> Option<Envelope> {
+        let Envelope { request, budget } = envelope;
+        if let Request::Join { session, peer, .. } = &*request {
             self.peers.insert(*session, peer.clone());
         }
-        let Some((step2, state)) = &self.whole else {
-            return Some(request);
-        };
-        match request {
-            Request::Heard(session, ToRoom::SyncStep1(have)) if have.is_empty() => {
+        let left = match (&self.whole, *request) {
+            (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
+                if have.is_empty() =>
+            {
                 self.peers.get(&session)?.send(step2);
-                Some(Request::Synced(session))
+                Request::Synced(session)
             }
-            Request::State { have, reply } if have.is_empty() => {
+            (Some((_, state)), Request::State { have, reply }) if have.is_empty() => {
                 // The reader may be gone by now.
                 let _ = reply.send(Ok(state.clone()));
-                None
+                return None;
             }
-            other => Some(other),
-        }
+            (_, other) => other,
+        };
+        Some(Envelope {
+            request: Box::new(left),
+            budget,
+        })
+    }
+}
+
+/// Completes when all rooms have to end, with how.
+///
+/// # Cancel safety
+/// Safe: a phase once reached is seen by the next call as well.
+async fn ended(phase: &mut watch::Receiver<RoomsPhase>) -> Result<(), End> {
+    let phase = phase.wait_for(|phase| *phase != RoomsPhase::Running).await;
+    match phase.as_deref() {
+        Ok(RoomsPhase::StoreFailed(why)) => Err(End::StoreFailed(why.clone())),
+        Ok(RoomsPhase::Stopping | RoomsPhase::Running) | Err(_) => Ok(()),
     }
 }
 

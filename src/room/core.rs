@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{
-    Access, AwarenessUpdate, CloseReason, MapName, Message, Refusal, Scanned, Seq, SessionId,
-    StateVector, ToRoom, concat,
+    Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
+    ToRoom, concat,
 };
 use mapweave_storage::{Kind, NewRecord, Origin};
 
@@ -88,12 +88,11 @@ pub struct Effects {
     pub send: Vec<(SessionId, Outgoing)>,
     /// To be sent to all connections that have synced (or all, for presence), but for one.
     pub broadcast: Vec<Broadcast>,
+    /// Updates that were not taken. A connection must hear of them before it hears that later ones are
+    /// durable: that says the same of all before.
+    pub refused: Vec<(SessionId, u64, Refusal)>,
     /// Updates of a connection up to this number are durable.
     pub settled: Vec<(SessionId, u64)>,
-    /// Updates that were not taken.
-    pub refused: Vec<(SessionId, u64, Refusal)>,
-    /// Connections to be ended.
-    pub close: Vec<(SessionId, CloseReason)>,
     /// Answers to [`Input::Submit`].
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
@@ -312,9 +311,9 @@ impl Core {
     }
 
     fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
-        if let Some(everyone) = self.presence.everyone() {
-            fx.send.push((session, awareness(&everyone)));
-        }
+        let everyone = self.presence.everyone();
+        fx.send
+            .extend(everyone.iter().map(|piece| (session, awareness(piece))));
     }
 
     fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
@@ -323,10 +322,6 @@ impl Core {
             return;
         };
         fx.send.push((session, step2));
-        for held in self.replica.held() {
-            fx.send
-                .push((session, Outgoing::new(Message::Update(held.clone()))));
-        }
         self.synced(session);
         self.knows(session, have);
     }
@@ -400,14 +395,10 @@ impl Core {
         };
         if let Some(step2) = self.step2_beyond(&base, fx) {
             fx.send.push((session, step2));
-            for held in self.replica.held() {
-                fx.send
-                    .push((session, Outgoing::new(Message::Update(held.clone()))));
-            }
             // Departures may have been dropped with the backlog.
-            if let Some(known) = self.presence.everyone_and_gone() {
-                fx.send.push((session, awareness(&known)));
-            }
+            let known = self.presence.everyone_and_gone();
+            fx.send
+                .extend(known.iter().map(|piece| (session, awareness(piece))));
         }
     }
 
@@ -438,16 +429,17 @@ impl Core {
                         .push((id, Outgoing::new(Message::SyncStep1(vector))));
                 }
             }
-            Err(Refused::Broken { why }) => {
-                fx.close.push((id, CloseReason::Corrupt(why.clone())));
-                fx.broken = Some(why);
+            Err(refused) => {
+                // Also where the connection has to end: what it sent behind may settle before it does.
+                let reason = match &refused {
+                    Refused::HeldFull { .. } | Refused::TooManyHeld { .. } => Refusal::TooMuchHeld,
+                    other => Refusal::Corrupt(other.to_string()),
+                };
+                fx.refused.push((id, number, reason));
+                if let Refused::Broken { why } = refused {
+                    fx.broken = Some(why);
+                }
             }
-            Err(Refused::HeldFull { .. }) => {
-                fx.refused.push((id, number, Refusal::TooMuchHeld));
-            }
-            Err(refused) => fx
-                .close
-                .push((id, CloseReason::Corrupt(refused.to_string()))),
         }
     }
 
@@ -491,25 +483,29 @@ impl Core {
             Outcome::Nothing => Ok(false),
             Outcome::Applied { brought, released } => {
                 self.append(Kind::Update, brought.bytes().clone(), origin, fx);
-                self.forget_answers();
-                std::iter::once(&brought)
-                    .chain(&released)
-                    .for_each(|update| self.cache.push(update));
-                self.turn.push((from, brought));
+                self.took_in(from, brought, released);
                 Ok(false)
             }
             Outcome::Held { went_in, .. } => {
-                self.append(Kind::Gapped, raw.clone(), origin, fx);
-                self.forget_answers();
-                went_in.iter().for_each(|update| self.cache.push(update));
-                let message = Outgoing::new(Message::Update(raw));
-                fx.broadcast.push(Broadcast {
-                    message,
-                    except: from,
-                    audience: Audience::Synced,
-                });
+                // The record has all of it, as it came; peers hear only what has its base.
+                self.append(Kind::Gapped, raw, origin, fx);
+                let mut went_in = went_in.into_iter();
+                if let Some(first) = went_in.next() {
+                    self.took_in(from, first, went_in.collect());
+                }
                 Ok(true)
             }
+        }
+    }
+
+    /// Notes what is new in the document, for this turn's message and those who join: what `from` brought, and
+    /// what had waited for it, which is news to everyone.
+    fn took_in(&mut self, from: Option<SessionId>, brought: Scanned, released: Vec<Scanned>) {
+        self.forget_answers();
+        let others = released.into_iter().map(|update| (None, update));
+        for (from, update) in std::iter::once((from, brought)).chain(others) {
+            self.cache.push(&update);
+            self.turn.push((from, update));
         }
     }
 
@@ -627,11 +623,10 @@ impl Core {
         if self.presence_due_ms().is_none_or(|due| due > now_ms) {
             return;
         }
-        if let Some(changes) = self.presence.take_changes() {
-            self.presence_told_ms = Some(now_ms);
-            let message = awareness(&changes);
+        self.presence_told_ms = Some(now_ms);
+        for piece in self.presence.take_changes() {
             fx.broadcast.push(Broadcast {
-                message,
+                message: awareness(&piece),
                 except: None,
                 audience: Audience::All,
             });
@@ -721,7 +716,7 @@ mod tests {
     use crate::room::HeldLimits;
     use mapweave_proto::scan;
     use mapweave_storage::Protocol;
-    use yrs::{Doc, Map, Transact};
+    use yrs::{Doc, Map, Transact, WriteTxn};
 
     const ALICE: SessionId = SessionId(1);
     const BOB: SessionId = SessionId(2);
@@ -879,27 +874,53 @@ mod tests {
         );
     }
 
+    /// An update that nests `levels` maps below what `doc` has.
+    fn nest(doc: &Doc, levels: usize) -> Scanned {
+        let mut txn = doc.transact_mut();
+        let mut inner = txn.get_or_insert_map("feat");
+        while let Some(next) = inner.get(&txn, "in") {
+            inner = next.cast().unwrap();
+        }
+        for _ in 0..levels {
+            inner = inner.insert(&mut txn, "in", yrs::MapPrelim::default());
+        }
+        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+    }
+
     #[test]
-    fn an_early_update_is_logged_and_told_on_and_its_author_asked_for_the_rest() {
+    fn an_update_that_breaks_a_rule_is_refused_by_its_number_since_later_ones_may_settle() {
         let mut core = core();
         join(&mut core, ALICE, Access::ReadWrite);
+        let doc = Doc::with_client_id(7);
+        let (shallow, deep) = (nest(&doc, 40), nest(&doc, 40));
+        let (first, later) = (says(ALICE, 1, &shallow), edits(9, 1));
+        let fx = turn(
+            &mut core,
+            vec![first, says(ALICE, 2, &deep), says(ALICE, 3, &later[0])],
+        );
+        assert!(
+            matches!(&fx.refused[..], [(ALICE, 2, Refusal::Corrupt(_))]),
+            "{:?}",
+            fx.refused
+        );
+    }
+
+    #[test]
+    fn an_early_update_is_logged_its_author_asked_and_the_others_told_once_its_base_is_there() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        join(&mut core, BOB, Access::ReadWrite);
         let edits = edits(7, 2);
         let fx = turn(&mut core, vec![says(ALICE, 1, &edits[1])]);
         assert_eq!(fx.append.last().unwrap().kind, Kind::Gapped);
-        assert_eq!(fx.broadcast.len(), 1);
+        assert!(fx.broadcast.is_empty());
         assert!(
             matches!(&fx.send[..], [(ALICE, out)] if matches!(out.message, Message::SyncStep1(_)))
         );
-        // Whoever joins meanwhile gets it behind the state.
-        let join = Input::Join {
-            session: BOB,
-            origin: origin(),
-            access: Access::ReadWrite,
-        };
-        let sync = Input::Heard(BOB, ToRoom::SyncStep1(StateVector::default()));
-        let fx = turn(&mut core, vec![join, sync]);
-        let last = &fx.send.last().unwrap().1.message;
-        assert_eq!(*last, Message::Update(edits[1].bytes().clone()));
+        let fx = turn(&mut core, vec![says(BOB, 1, &edits[0])]);
+        let both = Message::Update(concat(&[&edits[0], &edits[1]]).unwrap());
+        assert_eq!(fx.broadcast[0].message.message, both);
+        assert_eq!((fx.broadcast.len(), fx.broadcast[0].except), (1, None));
     }
 
     #[test]

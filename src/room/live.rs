@@ -1,6 +1,6 @@
 //! A loaded map with its connections: turns requests into inputs of the [`Core`] and carries out its effects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(crate) struct Room {
     pub(crate) appending: FuturesOrdered<BoxFuture<'static, (u64, Result<Appended, StoreError>)>>,
     replies: HashMap<Ticket, Reply<Seq>>,
     next_ticket: u64,
+    /// Answers that contain what is not durable yet, in the order of their places.
+    states: VecDeque<(StateAnswer, Reply<StateAnswer>)>,
     pub(crate) snapshot: SnapshotWriter,
     options: RoomOptions,
 }
@@ -100,6 +102,7 @@ impl Room {
             appending: FuturesOrdered::new(),
             replies: HashMap::new(),
             next_ticket: 0,
+            states: VecDeque::new(),
             snapshot,
             options,
         }
@@ -175,13 +178,23 @@ impl Room {
         let (seq, _) = self.core.positions();
         let core = &mut self.core;
         let state = off_the_others(self.snapshot.size, || core.state_beyond(have, fx));
+        if let Some(update) = state {
+            self.states.push_back((StateAnswer { update, seq }, reply));
+            return self.tell_durable_states();
+        }
         // A reader who is gone needs no answer, here and below.
-        let _ = reply.send(match state {
-            Some(update) => Ok(StateAnswer { update, seq }),
-            None => Err(RequestError::Unavailable {
-                why: "the document cannot be encoded".to_owned(),
-            }),
-        });
+        let _ = reply.send(Err(RequestError::Unavailable {
+            why: "the document cannot be encoded".to_owned(),
+        }));
+    }
+
+    /// A reader may rely on what an answer says is at its place: it waits until that is durable.
+    fn tell_durable_states(&mut self) {
+        let (_, durable) = self.core.positions();
+        let settled = |(state, _): &mut (StateAnswer, _)| state.seq <= durable;
+        while let Some((state, reply)) = self.states.pop_front_if(settled) {
+            let _ = reply.send(Ok(state));
+        }
     }
 
     fn answer_summary(&self, reply: Reply<Summary>) {
@@ -204,20 +217,15 @@ impl Room {
         for broadcast in &fx.broadcast {
             self.broadcast(broadcast);
         }
-        for (session, upto) in fx.settled {
-            if let Some(peer) = self.peers.get(&session) {
-                peer.settled(upto);
-            }
-        }
         for (session, number, refusal) in fx.refused {
             if let Some(peer) = self.peers.get(&session) {
                 metrics::counter!("mapweave_updates_refused_total").increment(1);
                 peer.refused(number, refusal);
             }
         }
-        for (session, reason) in fx.close {
+        for (session, upto) in fx.settled {
             if let Some(peer) = self.peers.get(&session) {
-                peer.close(reason);
+                peer.settled(upto);
             }
         }
         for (ticket, answer) in fx.replies {
@@ -251,6 +259,7 @@ impl Room {
         self.core
             .handle(now_ms, Input::Durable { records, last }, &mut fx);
         self.carry_out(fx)?;
+        self.tell_durable_states();
         self.write_taken_snapshot();
         Ok(())
     }
@@ -307,7 +316,11 @@ impl Room {
                 self.core.snapshot_taken();
                 self.write_taken_snapshot();
             }
-            Err(error) => tracing::error!(doc = %self.doc, %error, "no snapshot could be taken"),
+            Err(error) => {
+                tracing::error!(doc = %self.doc, %error, "no snapshot could be taken");
+                let why = error.to_string();
+                self.answer_snapshot(&Err(RequestError::Unavailable { why }));
+            }
         }
     }
 
@@ -373,6 +386,15 @@ impl SnapshotWriter {
     }
 }
 
+/// A room that ends by a panic takes its connections along: they would wait for ever for a room that is no more.
+impl Drop for Room {
+    fn drop(&mut self) {
+        for peer in self.peers.values() {
+            peer.close(CloseReason::Unavailable("the map is being reloaded"));
+        }
+    }
+}
+
 /// A room on its way out: everyone is told why.
 pub(crate) struct Departing {
     close: CloseReason,
@@ -384,11 +406,30 @@ impl Departing {
         Self { close, why }
     }
 
-    pub(crate) fn dismiss(&self, room: Room) {
-        for peer in room.peers.values() {
+    /// What to say after `end`.
+    pub(crate) fn after(end: Result<(), End>) -> Self {
+        match end {
+            Ok(()) => Self::new(CloseReason::Restarting, "the server is stopping".to_owned()),
+            Err(End::Broken(why)) => {
+                Self::new(CloseReason::Unavailable("the map is being reloaded"), why)
+            }
+            Err(End::Deleted) => Self::new(CloseReason::Deleted, "the map was deleted".to_owned()),
+            Err(End::StoreFailed(why)) => {
+                let close = CloseReason::Unavailable("nothing can be stored now, keep your edits");
+                Self::new(close, why)
+            }
+        }
+    }
+
+    pub(crate) fn dismiss(&self, mut room: Room) {
+        for (_, peer) in room.peers.drain() {
             peer.close(self.close.clone());
         }
-        for reply in room.replies.into_values().chain(room.snapshot.replies) {
+        let replies = room.replies.drain().map(|(_, reply)| reply);
+        for reply in replies.chain(room.snapshot.replies.drain(..)) {
+            let _ = reply.send(Err(self.error()));
+        }
+        for (_, reply) in room.states.drain(..) {
             let _ = reply.send(Err(self.error()));
         }
     }

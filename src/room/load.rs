@@ -80,6 +80,18 @@ impl Fetched {
 /// The store's.
 pub async fn fetch(store: &dyn UpdateLog, doc: DocId) -> Result<Fetched, LoadError> {
     let head = store.head(doc)?.map_or(Seq::ZERO, |head| head.last);
+    fetch_upto(store, doc, head).await
+}
+
+/// The same as of record `head`, whatever came after it.
+///
+/// # Errors
+/// The store's.
+pub async fn fetch_upto(
+    store: &dyn UpdateLog,
+    doc: DocId,
+    head: Seq,
+) -> Result<Fetched, LoadError> {
     let mut fetched = Fetched {
         doc,
         stored: None,
@@ -115,9 +127,7 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
         let state = scan(stored.state, usize::MAX)
             .map_err(Refused::from)
             .map_err(refused(upto))?;
-        replica
-            .receive(state.clone(), u64::MAX)
-            .map_err(refused(upto))?;
+        replica.restore(&state).map_err(refused(upto))?;
         cache = StateCache::new(state);
         for held in stored.held {
             let held = scan(held, usize::MAX)

@@ -14,6 +14,8 @@ mod presence;
 mod registry;
 mod replica;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
@@ -25,9 +27,10 @@ pub use core::{
 pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
 pub use peer::{Outgoing, Peer};
 pub use presence::{
-    PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, Presence,
+    PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
+    PRESENCE_MEMORY_MS, Presence,
 };
-pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, Rooms};
+pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
 pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

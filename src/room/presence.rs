@@ -5,7 +5,7 @@
 //! that comes back with an old clock is seen at once, and states that nobody renews expire.
 //! Pure: time comes in as milliseconds since the process began. Start at [`Presence`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, SessionId};
@@ -16,8 +16,18 @@ pub const PRESENCE_CLIENTS_MAX: usize = 20_000;
 /// Most clients that one session may speak for: a browser has one, a relay or a test bench some.
 pub const PRESENCE_CLIENTS_PER_SESSION_MAX: usize = 1_000;
 
+/// Most bytes of states that one session may show, 64 KiB for each of sixteen: everybody who joins is sent all.
+pub const PRESENCE_BYTES_PER_SESSION_MAX: usize = 1 << 20;
+
 /// How long the clock of a client that left is remembered, in milliseconds.
 pub const PRESENCE_MEMORY_MS: u64 = 10 * 60 * 1_000;
+
+/// What is told of many people is cut into messages of about so many bytes: JavaScript clients echo what they
+/// are told, and what comes back must stay within the limit of one message.
+pub const PRESENCE_MESSAGE_BYTES: usize = 32 << 10;
+
+/// An entry's client, clock and length on the wire, at most.
+const ENTRY_OVERHEAD_BYTES: usize = 24;
 
 const GONE: &[u8] = b"null";
 
@@ -26,6 +36,7 @@ const GONE: &[u8] = b"null";
 pub struct Presence {
     clients: BTreeMap<ClientId, Client>,
     changed: BTreeSet<ClientId>,
+    shares: Shares,
     /// The session that joined last; ids rise.
     newest: Option<SessionId>,
 }
@@ -56,10 +67,15 @@ impl Presence {
 
     fn receive_entry(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
         let gone = entry.state.as_ref() == GONE;
-        let room = self.clients.len() < PRESENCE_CLIENTS_MAX
-            && self.owned(session) < PRESENCE_CLIENTS_PER_SESSION_MAX;
+        let is_known = self.clients.contains_key(&entry.client);
+        if !is_known && self.clients.len() >= PRESENCE_CLIENTS_MAX {
+            self.forget_gone();
+        }
+        let full = self.clients.len() >= PRESENCE_CLIENTS_MAX;
         let Some(known) = self.clients.get_mut(&entry.client) else {
-            if !gone && room && is_json(&entry.state) {
+            let fits = !full && self.shares.has_room(session, None, &entry.state);
+            if !gone && fits && is_json(&entry.state) {
+                self.shares.give(session, &entry.state);
                 self.clients
                     .insert(entry.client, Client::new(entry, session, now_ms));
                 self.changed.insert(entry.client);
@@ -72,6 +88,7 @@ impl Presence {
             if !by_owner || known.state.is_none() || clock < known.clock {
                 return;
             }
+            self.shares.take(known);
             known.state = None;
             known.owner = None;
             known.gone_at = self.newest;
@@ -86,9 +103,12 @@ impl Presence {
                 // over its old clock, so it is told on with a newer one, to itself as well.
                 clock = known.clock.saturating_add(1);
             }
-            if clock <= known.clock || !is_json(&entry.state) {
+            let fits = self.shares.has_room(session, Some(known), &entry.state);
+            if clock <= known.clock || !fits || !is_json(&entry.state) {
                 return;
             }
+            self.shares.take(known);
+            self.shares.give(session, &entry.state);
             known.state = Some(entry.state.clone());
             known.owner = Some(session);
         }
@@ -101,6 +121,7 @@ impl Presence {
     pub fn leave(&mut self, session: SessionId, now_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.owner == Some(session) {
+                self.shares.take(client);
                 client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
@@ -111,6 +132,7 @@ impl Presence {
     pub fn expire(&mut self, now_ms: u64, expiry_ms: u64) {
         for (id, client) in &mut self.clients {
             if client.state.is_some() && now_ms.saturating_sub(client.renewed_ms) >= expiry_ms {
+                self.shares.take(client);
                 client.take_out(self.newest, now_ms);
                 self.changed.insert(*id);
             }
@@ -128,27 +150,25 @@ impl Presence {
         !self.changed.is_empty()
     }
 
-    /// The newest state of every client that changed since the last call, each once; `None` if none did.
-    pub fn take_changes(&mut self) -> Option<AwarenessUpdate> {
+    /// The newest state of every client that changed since the last call, each once; in messages of a fair size.
+    pub fn take_changes(&mut self) -> Vec<AwarenessUpdate> {
         let changed = std::mem::take(&mut self.changed);
-        let entries: Vec<_> = changed
-            .iter()
-            .filter_map(|id| Some(self.clients.get(id)?.entry(*id)))
-            .collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+        in_pieces(
+            changed
+                .iter()
+                .filter_map(|id| Some(self.clients.get(id)?.entry(*id))),
+        )
     }
 
-    /// Everyone who is here, for a session that asks; `None` if nobody is.
-    pub fn everyone(&self) -> Option<AwarenessUpdate> {
+    /// Everyone who is here, for a session that asks, in messages of a fair size.
+    pub fn everyone(&self) -> Vec<AwarenessUpdate> {
         let here = self.clients.iter().filter(|(_, c)| c.state.is_some());
-        let entries: Vec<_> = here.map(|(id, c)| c.entry(*id)).collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+        in_pieces(here.map(|(id, c)| c.entry(*id)))
     }
 
     /// Everyone who is here or has left lately, for a session that may have missed both; `None` if nobody is known.
-    pub fn everyone_and_gone(&self) -> Option<AwarenessUpdate> {
-        let entries: Vec<_> = self.clients.iter().map(|(id, c)| c.entry(*id)).collect();
-        (!entries.is_empty()).then_some(AwarenessUpdate { entries })
+    pub fn everyone_and_gone(&self) -> Vec<AwarenessUpdate> {
+        in_pieces(self.clients.iter().map(|(id, c)| c.entry(*id)))
     }
 
     /// How many clients are here.
@@ -161,15 +181,52 @@ impl Presence {
         self.clients.is_empty()
     }
 
-    fn owned(&self, session: SessionId) -> usize {
-        // Only near the bound is the exact number of interest.
-        if self.clients.len() < PRESENCE_CLIENTS_PER_SESSION_MAX {
-            return 0;
-        }
+    /// Makes room for those who come: clients that left give way, whatever their clocks were good for.
+    fn forget_gone(&mut self) {
+        let changed = &self.changed;
         self.clients
-            .values()
-            .filter(|c| c.owner == Some(session))
-            .count()
+            .retain(|id, client| client.state.is_some() || changed.contains(id));
+    }
+}
+
+/// What every session shows, so that its bounds cost no walk through all clients.
+#[derive(Debug, Default)]
+struct Shares(HashMap<SessionId, Share>);
+
+#[derive(Debug, Default)]
+struct Share {
+    clients: usize,
+    bytes: usize,
+}
+
+impl Shares {
+    /// Whether `session` may show `state`, in place of what is known of the client.
+    fn has_room(&self, session: SessionId, known: Option<&Client>, state: &Bytes) -> bool {
+        let Some(share) = self.0.get(&session) else {
+            return state.len() <= PRESENCE_BYTES_PER_SESSION_MAX;
+        };
+        let own = known.filter(|client| client.owner == Some(session));
+        let clients = share.clients.saturating_sub(usize::from(own.is_some()));
+        let bytes = share.bytes.saturating_sub(own.map_or(0, Client::bytes));
+        clients < PRESENCE_CLIENTS_PER_SESSION_MAX
+            && bytes.saturating_add(state.len()) <= PRESENCE_BYTES_PER_SESSION_MAX
+    }
+
+    fn give(&mut self, session: SessionId, state: &Bytes) {
+        let share = self.0.entry(session).or_default();
+        share.clients += 1;
+        share.bytes += state.len();
+    }
+
+    fn take(&mut self, client: &Client) {
+        let Some(session) = client.owner else { return };
+        if let Some(share) = self.0.get_mut(&session) {
+            share.clients = share.clients.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub(client.bytes());
+            if share.clients == 0 {
+                self.0.remove(&session);
+            }
+        }
     }
 }
 
@@ -182,6 +239,10 @@ impl Client {
             renewed_ms: now_ms,
             gone_at: None,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.state.as_ref().map_or(0, Bytes::len)
     }
 
     fn take_out(&mut self, newest: Option<SessionId>, now_ms: u64) {
@@ -202,6 +263,26 @@ impl Client {
             state,
         }
     }
+}
+
+/// Updates that stay below [`PRESENCE_MESSAGE_BYTES`] unless a single entry is larger; none where nothing is said.
+fn in_pieces(entries: impl Iterator<Item = AwarenessEntry>) -> Vec<AwarenessUpdate> {
+    let mut pieces: Vec<AwarenessUpdate> = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        let size = entry.state.len() + ENTRY_OVERHEAD_BYTES;
+        match pieces.last_mut() {
+            Some(piece) if bytes + size <= PRESENCE_MESSAGE_BYTES => piece.entries.push(entry),
+            _ => {
+                bytes = 0;
+                pieces.push(AwarenessUpdate {
+                    entries: vec![entry],
+                });
+            }
+        }
+        bytes += size;
+    }
+    pieces
 }
 
 /// JavaScript clients parse states without a guard: one that is no JSON would break them all.
@@ -229,7 +310,11 @@ mod tests {
     }
 
     fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
-        let changes = p.take_changes().map(|u| u.entries).unwrap_or_default();
+        let changes: Vec<_> = p
+            .take_changes()
+            .into_iter()
+            .flat_map(|u| u.entries)
+            .collect();
         changes
             .iter()
             .map(|e| {
@@ -323,12 +408,80 @@ mod tests {
         p.receive(ME, &says(7, 5, "{}"), 0);
         p.receive(OTHER, &says(8, 1, "{}"), 0);
         p.leave(ME, 1);
-        let clients = |update: Option<AwarenessUpdate>| -> Vec<(u64, bool)> {
-            let entries = update.map(|u| u.entries).unwrap_or_default();
-            entries.iter().map(|e| (e.client.0, e.is_gone())).collect()
+        let clients = |updates: Vec<AwarenessUpdate>| -> Vec<(u64, bool)> {
+            let entries = updates.iter().flat_map(|u| &u.entries);
+            entries.map(|e| (e.client.0, e.is_gone())).collect()
         };
         assert_eq!(clients(p.everyone()), [(8, false)]);
         assert_eq!(clients(p.everyone_and_gone()), [(7, true), (8, false)]);
+    }
+
+    #[test]
+    fn a_session_shows_so_many_bytes_and_no_more_until_it_takes_some_away() {
+        let mut p = Presence::default();
+        let mut show = |client, clock, state: String| {
+            let state = Bytes::from(state);
+            let (client, entries) = (ClientId(client), Vec::new());
+            let mut update = AwarenessUpdate { entries };
+            update.entries.push(AwarenessEntry {
+                client,
+                clock,
+                state,
+            });
+            p.receive(ME, &update, 0);
+            p.present()
+        };
+        let large = || format!("\"{}\"", "x".repeat(60 << 10));
+        let many = (0..100).map(|client| show(client, 1, large())).last();
+        assert_eq!(many, Some(17));
+        assert_eq!(show(3, 2, "null".to_owned()), 16);
+        assert_eq!(show(100, 1, large()), 17);
+        assert_eq!(show(100, 2, large()), 17);
+        let client = &p.clients[&ClientId(100)];
+        assert_eq!(client.clock, 2);
+        p.leave(ME, 1);
+        assert!(p.shares.0.is_empty());
+    }
+
+    #[test]
+    fn clients_that_left_do_not_keep_others_out() {
+        let mut p = Presence::default();
+        for client in 0..PRESENCE_CLIENTS_MAX as u64 {
+            p.receive(ME, &says(client, 1, "{}"), 0);
+            p.receive(ME, &says(client, 1, "null"), 0);
+        }
+        told(&mut p);
+        p.receive(OTHER, &says(1 << 40, 1, "{}"), 1);
+        assert_eq!(p.present(), 1);
+    }
+
+    #[test]
+    fn what_is_told_of_many_comes_in_messages_that_may_be_echoed() {
+        let mut p = Presence::default();
+        let large = format!("\"{}\"", "x".repeat(1_000));
+        let state = Bytes::from(large);
+        for client in 0..300 {
+            let (client, state) = (ClientId(client), state.clone());
+            let entries = vec![AwarenessEntry {
+                client,
+                clock: 1,
+                state,
+            }];
+            p.receive(SessionId(client.0), &AwarenessUpdate { entries }, 0);
+        }
+        let pieces = p.everyone();
+        assert_eq!(
+            pieces
+                .iter()
+                .map(|piece| piece.entries.len())
+                .sum::<usize>(),
+            300
+        );
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| piece.encode().len() <= PRESENCE_MESSAGE_BYTES)
+        );
     }
 
     #[test]

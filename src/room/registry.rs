@@ -19,8 +19,12 @@ use super::peer::Peer;
 /// Requests that wait for a room; whoever has more to say waits itself.
 const INBOX_MAX: usize = 256;
 
-/// Bytes of updates that wait for a room, in KiB. One update alone may be as large as the limits allow.
+/// Bytes of updates and state vectors that wait for a room, in KiB, also while it is loaded. One update alone
+/// may be as large as the limits allow, and all of them fit into one append.
 const INBOX_KIB_MAX: usize = 96 << 10;
+
+/// Memory of one client in a state vector, in bytes.
+const VECTOR_ENTRY_BYTES: usize = 16;
 
 /// What a live map costs beside its document: the task, tables and buffers, in bytes.
 const ROOM_BYTES: u64 = 16 << 10;
@@ -94,6 +98,17 @@ pub struct RoomHandle {
     shared: Arc<RoomShared>,
 }
 
+/// A connection's place in a map, given back when dropped.
+pub struct RoomPlace {
+    shared: Arc<RoomShared>,
+}
+
+impl Drop for RoomPlace {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Relaxed);
+    }
+}
+
 /// The room ended; entering again finds a fresh one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the map is being reloaded")]
@@ -154,6 +169,10 @@ impl Rooms {
             .get(name)
             .filter(|shared| !shared.inbox.is_closed())
         {
+            // A live map exists once its first record is durable; until then there is nothing to read.
+            if if_unknown == IfUnknown::Refuse && self.store.map(name).is_none() {
+                return Err(EnterError::Unknown { name: name.clone() });
+            }
             shared.used.store(self.now_ms(), Relaxed);
             return Ok(RoomHandle {
                 shared: shared.clone(),
@@ -292,6 +311,11 @@ impl Rooms {
         self.lock().phase.send_replace(RoomsPhase::Stopping);
     }
 
+    /// Whether all live maps were asked to end.
+    pub fn is_stopping(&self) -> bool {
+        *self.lock().phase.borrow() == RoomsPhase::Stopping
+    }
+
     /// Held for a few steps only, never over an await.
     fn lock(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -308,12 +332,11 @@ fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>
 }
 
 impl RoomShared {
-    /// Notes what the map costs and who is in it.
+    /// Notes what the map costs.
     pub(crate) fn report(&self, core: &Core) {
         let bytes =
             ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
         self.bytes.store(bytes, Relaxed);
-        self.connections.store(core.connections(), Relaxed);
     }
 
     pub(crate) fn is_unwanted(&self) -> bool {
@@ -327,9 +350,15 @@ impl RoomHandle {
         &self.shared.name
     }
 
-    /// How many connections are in the map, as last reported.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.load(Relaxed)
+    /// A place in the map for one more connection, if fewer than `places_max` are taken.
+    pub fn take_place(&self, places_max: usize) -> Option<RoomPlace> {
+        let taken = self
+            .shared
+            .connections
+            .fetch_update(Relaxed, Relaxed, |n| (n < places_max).then_some(n + 1));
+        taken.is_ok().then(|| RoomPlace {
+            shared: self.shared.clone(),
+        })
     }
 
     /// Joins with a connection; messages for it go to `peer` from now on.
@@ -363,10 +392,10 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn heard(&self, session: SessionId, said: ToRoom) -> Result<(), RoomGone> {
-        let bytes = if let ToRoom::Update { update, .. } = &said {
-            update.bytes().len()
-        } else {
-            0
+        let bytes = match &said {
+            ToRoom::Update { update, .. } => update.bytes().len(),
+            ToRoom::SyncStep1(vector) => vector.len() * VECTOR_ENTRY_BYTES,
+            ToRoom::Awareness(_) | ToRoom::QueryAwareness => 0,
         };
         self.send(Request::Heard(session, said), bytes).await
     }
@@ -450,7 +479,7 @@ impl RoomHandle {
         };
         let envelope = Envelope {
             request: Box::new(request),
-            _budget: budget,
+            budget,
         };
         self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
     }

@@ -16,13 +16,18 @@ use yrs::updates::decoder::Decode;
 use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
-/// Most bytes of held updates, in the whole map and of one session.
+/// Most held updates, in the whole map and of one session. Their number counts beside their bytes: each is
+/// judged again whenever something goes in.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldLimits {
     /// For the map, in bytes.
     pub map_bytes_max: usize,
     /// For one source, in bytes.
     pub source_bytes_max: usize,
+    /// For the map, in updates.
+    pub map_updates_max: usize,
+    /// For one source, in updates.
+    pub source_updates_max: usize,
 }
 
 impl HeldLimits {
@@ -30,6 +35,8 @@ impl HeldLimits {
     pub const NONE: Self = Self {
         map_bytes_max: usize::MAX,
         source_bytes_max: usize::MAX,
+        map_updates_max: usize::MAX,
+        source_updates_max: usize::MAX,
     };
 }
 
@@ -38,6 +45,8 @@ impl Default for HeldLimits {
         Self {
             map_bytes_max: 16 << 20,
             source_bytes_max: 4 << 20,
+            map_updates_max: 4_096,
+            source_updates_max: 1_024,
         }
     }
 }
@@ -85,6 +94,16 @@ pub enum Refused {
         held_bytes: usize,
         /// Which limit was reached, in bytes.
         limit_bytes: usize,
+    },
+    /// Too many updates wait for missing ones already.
+    #[error(
+        "{held} updates wait for others that never came, the limit is {limit}: sync from the start"
+    )]
+    TooManyHeld {
+        /// Updates that wait already.
+        held: usize,
+        /// Which limit was reached, in updates.
+        limit: usize,
     },
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
@@ -134,8 +153,10 @@ impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
     pub fn new(limits: HeldLimits) -> Self {
         // What formatting clean-up deletes would be the server's own edits; peers do that themselves.
+        // Positions in text are counted as browsers count them.
         let options = Options {
             cleanup_formatting: false,
+            offset_kind: yrs::OffsetKind::Utf16,
             ..Options::default()
         };
         let doc = Doc::with_options(options);
@@ -171,6 +192,17 @@ impl Replica {
     /// Bytes of the updates that wait, with a KiB for each.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Takes in a state that another replica made of what had passed its door. Judging it again as one update
+    /// could refuse what came in by many: a state has all their dependencies at once.
+    ///
+    /// # Errors
+    /// [`Refused::Undecodable`] or [`Refused::Broken`]: it is no such state.
+    pub fn restore(&mut self, state: &Scanned) -> Result<(), Refused> {
+        self.apply(state.bytes())?;
+        self.ledger.admit(state);
+        Ok(())
     }
 
     /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).
@@ -263,12 +295,16 @@ impl Replica {
             });
         }
         let bytes = held_bytes_of(&update);
-        let of_source: usize = self
-            .held
-            .iter()
-            .filter(|held| held.source == source)
-            .map(HeldUpdate::bytes)
-            .sum();
+        let of_source = self.held.iter().filter(|h| h.source == source);
+        for (held, limit) in [
+            (self.held.len(), self.limits.map_updates_max),
+            (of_source.clone().count(), self.limits.source_updates_max),
+        ] {
+            if held >= limit {
+                return Err(Refused::TooManyHeld { held, limit });
+            }
+        }
+        let of_source: usize = of_source.map(HeldUpdate::bytes).sum();
         for (held_bytes, limit_bytes) in [
             (self.held_bytes, self.limits.map_bytes_max),
             (of_source, self.limits.source_bytes_max),
@@ -603,6 +639,7 @@ mod tests {
         let limits = HeldLimits {
             map_bytes_max: 2 * size + 1,
             source_bytes_max: size + 1,
+            ..HeldLimits::default()
         };
         let mut replica = Replica::new(limits);
         assert!(replica.receive(b, 1).is_ok());
@@ -619,6 +656,22 @@ mod tests {
             replica.receive(d, 3).unwrap_err(),
             full(2 * size + 1, 2 * size)
         );
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_too() {
+        let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
+        let limits = HeldLimits {
+            map_updates_max: 2,
+            source_updates_max: 1,
+            ..HeldLimits::default()
+        };
+        let mut replica = Replica::new(limits);
+        replica.receive(b, 1).unwrap();
+        let full = |held, limit| Refused::TooManyHeld { held, limit };
+        assert_eq!(replica.receive(c.clone(), 1).unwrap_err(), full(1, 1));
+        replica.receive(c, 2).unwrap();
+        assert_eq!(replica.receive(d, 3).unwrap_err(), full(2, 2));
     }
 
     #[test]

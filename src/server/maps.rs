@@ -25,6 +25,9 @@ pub struct Listed {
     updates: u64,
     bytes: u64,
     last_edit: Option<String>,
+    /// Why the map cannot be loaded, which leaves title and features untold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
 impl Listed {
@@ -38,6 +41,15 @@ impl Listed {
             updates: entry.head.count,
             bytes: entry.head.payload_bytes,
             last_edit: last,
+            problem: None,
+        }
+    }
+
+    /// A map that cannot be loaded: what the log alone tells, and `problem`.
+    pub fn damaged(entry: &MapEntry, problem: &Problem) -> Self {
+        Self {
+            problem: Some(problem.detail().to_owned()),
+            ..Self::new(entry, Summary::default())
         }
     }
 }
@@ -49,7 +61,7 @@ pub struct NewMap {
     name: String,
 }
 
-/// GET `/api/v1/maps`.
+/// GET `/api/v1/maps`. A map that cannot be loaded is listed with a `problem` and hides no other.
 pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
     let mut listed = Vec::new();
     for entry in app
@@ -59,8 +71,10 @@ pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
         .into_iter()
         .filter(|entry| !entry.deleted)
     {
-        let summary = app.summary(&entry).await?;
-        listed.push(Listed::new(&entry, summary));
+        listed.push(match app.summary(&entry).await {
+            Ok(summary) => Listed::new(&entry, summary),
+            Err(problem) => Listed::damaged(&entry, &problem),
+        });
     }
     Ok(warp::reply::json(&listed))
 }
@@ -184,4 +198,59 @@ async fn append_one(
     };
     app.rooms.store().append(doc, vec![record]).await?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use mapweave_storage::{MemoryLog, UpdateLog};
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use crate::config::Config;
+    use crate::room::Rooms;
+
+    async fn add(store: &MemoryLog, name: &str, update: &'static [u8]) {
+        let origin = Arc::new(Origin::default());
+        let name = MapName::parse(name).unwrap();
+        let record = |kind, payload| NewRecord {
+            kind,
+            origin: origin.clone(),
+            payload: Bytes::from_static(payload),
+        };
+        let records = vec![
+            record(Kind::Created { name }, &[]),
+            record(Kind::Update, update),
+        ];
+        store.append(DocId::fresh(), records).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_map_that_cannot_be_loaded_is_listed_with_its_problem_and_hides_no_other() {
+        let store = MemoryLog::new();
+        add(&store, "bad", &[0xff]).await;
+        add(&store, "good", &[0, 0]).await;
+        let config = Arc::new(Config::default());
+        let tasks = TaskTracker::new();
+        let rooms = Rooms::new(
+            Arc::new(store),
+            crate::server::room_options(&config),
+            1 << 30,
+            tasks.clone(),
+        );
+        let stop = CancellationToken::new();
+        let app = App::new(rooms, config, Arc::new(String::new), tasks, stop);
+        let answer = list(app).await.map_err(|p| p.detail().to_owned()).unwrap();
+        let body = answer.into_response().into_body().collect().await.unwrap();
+        let maps: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+        assert_eq!(
+            (&maps[0]["name"], &maps[0]["updates"], &maps[1]["name"]),
+            (&json!("bad"), &json!(2), &json!("good"))
+        );
+        let problem = maps[0]["problem"].as_str().unwrap();
+        assert!(problem.contains("record 2"), "{problem}");
+        assert!(maps[1].get("problem").is_none());
+    }
 }

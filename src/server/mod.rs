@@ -151,6 +151,7 @@ fn room_options(config: &Config) -> RoomOptions {
         held: HeldLimits {
             map_bytes_max: config.limits.held_bytes_per_map_max,
             source_bytes_max: config.limits.held_bytes_per_session_max,
+            ..HeldLimits::default()
         },
         core: CoreOptions {
             presence_expiry_ms: config.room.presence_expiry_s * 1_000,

@@ -38,6 +38,11 @@ impl Problem {
         }
     }
 
+    /// What is wrong with this request in particular, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// A map name that is none.
     pub fn bad_name(error: &mapweave_proto::NameError) -> Self {
         Self::new(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use warp::filters::BoxedFilter;
 use warp::hyper::upgrade::OnUpgrade;
-use warp::path::Tail;
+use warp::path::{Peek, Tail};
 use warp::{Filter, Rejection, Reply};
 
 use super::accept::PeerAddress;
@@ -171,7 +171,8 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path::tail())
         .and(tag())
         .map(|_: Tail, tag: Option<String>| reply(page::index(tag.as_deref())));
-    let file = warp::path::tail()
+    let file = not_of_the_api()
+        .and(warp::path::tail())
         .and(tag())
         .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
     let pages = root.or(map).unify().or(file).unify();
@@ -183,6 +184,18 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .or(pages)
         .unify();
     warp::get().or(warp::head()).unify().and(all).boxed()
+}
+
+/// Lets through what is none of the API's addresses: what the API turns down is told by the API's reasons.
+fn not_of_the_api() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    let check = |path: Peek| async move {
+        if path.segments().next() == Some("api") {
+            Err(warp::reject::not_found())
+        } else {
+            Ok(())
+        }
+    };
+    warp::path::peek().and_then(check).untuple_one()
 }
 
 fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
@@ -206,19 +219,12 @@ fn settled(answer: Answer) -> warp::reply::Response {
     answer.unwrap_or_else(|never| match never {})
 }
 
-/// What no route takes, and what a route's filters turn down.
+/// What no route takes, and what a route's filters turn down. The other routes turn the same request down for its
+/// method, so that what the right one says about it comes first.
 async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infallible> {
     use warp::http::StatusCode;
     let problem = if rejection.is_not_found() {
         Problem::not_found()
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        let detail = "this address exists, but does not take this method";
-        Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method",
-            "The method is not allowed here",
-            detail,
-        )
     } else if let Some(error) = rejection.find::<warp::filters::body::BodyDeserializeError>() {
         Problem::bad_request(error.to_string())
     } else if rejection
@@ -232,6 +238,25 @@ async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infal
             "too-large",
             "The body is too large",
             "send less than 64 KiB",
+        )
+    } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
+        Problem::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length",
+            "The length of the body is needed",
+            "send a Content-Length header",
+        )
+    } else if rejection.find::<warp::reject::InvalidQuery>().is_some() {
+        Problem::bad_request("the query cannot be read: give each parameter once, percent-encoded")
+    } else if let Some(error) = rejection.find::<warp::reject::InvalidHeader>() {
+        Problem::bad_request(error.to_string())
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        let detail = "this address exists, but does not take this method";
+        Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "The method is not allowed here",
+            detail,
         )
     } else {
         Problem::bad_request(format!("{rejection:?}"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
-use mapweave_proto::{Access, MapName, SessionLimits};
+use mapweave_proto::{Access, SessionLimits};
 use mapweave_storage::Protocol;
 use tokio::net::TcpStream;
 use tracing::Instrument;
@@ -15,7 +15,7 @@ use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, SocketPlace, map_name, origin};
 use super::ws::{Connection, Peering, switching_protocols};
-use crate::room::{IfUnknown, RoomHandle};
+use crate::room::{IfUnknown, RoomHandle, RoomPlace};
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed.
@@ -38,36 +38,38 @@ pub fn upgrade(
     let name = map_name(path)?;
     app.check_writable()?;
     let room = app.rooms.enter(&name, IfUnknown::Open)?;
-    if room.connections() >= app.config.limits.sessions_per_map_max {
-        return Err(Problem::unavailable(
-            "this map has as many connections as it may (limits.sessions_per_map_max)",
-        ));
-    }
+    let in_map = room
+        .take_place(app.config.limits.sessions_per_map_max)
+        .ok_or_else(|| {
+            Problem::unavailable(
+                "this map has as many connections as it may (limits.sessions_per_map_max)",
+            )
+        })?;
     let place = app.take_socket_place().ok_or_else(|| {
         Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
     })?;
     let on_upgrade =
         on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))?;
-    let span = tracing::info_span!("session", map = %name, address = %address.0);
-    let task = run(app.clone(), name, room, place, on_upgrade, address);
+    let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
+    let places = (place, in_map);
+    let task = run(app.clone(), room, places, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
 async fn run(
     app: Arc<App>,
-    name: MapName,
     room: RoomHandle,
-    place: SocketPlace,
+    places: (SocketPlace, RoomPlace),
     on_upgrade: OnUpgrade,
     address: PeerAddress,
 ) {
     let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%name, %error, "the upgrade did not happen"),
+        Err(error) => return tracing::debug!(%error, "the upgrade did not happen"),
     };
     let Some((stream, early)) = socket(upgraded) else {
-        return tracing::error!(%name, "the upgraded connection is no TCP stream");
+        return tracing::error!("the upgraded connection is no TCP stream");
     };
     let limits = &app.config.limits;
     let connection = Connection {
@@ -86,7 +88,7 @@ async fn run(
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;
-    drop(place);
+    drop(places);
 }
 
 fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {

@@ -31,7 +31,11 @@ pub fn read_journal_file(bytes: Bytes, file: u64, durable: u64) -> JournalFile {
     for found in scan {
         match found {
             Found::Frame(at, frame) => out.records.push((at, frame.record)),
-            Found::Damage { from, what } => out.damage.push((from, what)),
+            Found::Damage { from, what, .. } => out.damage.push((from, what)),
+            Found::OutOfOrder { at } => {
+                out.damage
+                    .push((at, "a whole record that does not follow the one before it"));
+            }
             Found::Torn { from, .. } => out.torn_from = Some(from),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct MapCheck {
     pub(crate) records: u64,
     payload_bytes: u64,
     pub(crate) snapshots: u64,
+    /// Records are known to be lost, so that the sums of the head cannot be met.
+    has_losses: bool,
     pub(crate) problems: Vec<Damage>,
 }
 
@@ -41,6 +43,7 @@ impl MapCheck {
             records: 0,
             payload_bytes: 0,
             snapshots: 0,
+            has_losses: false,
             problems: Vec::new(),
         }
     }
@@ -51,14 +54,20 @@ impl MapCheck {
         self.offset = offset;
     }
 
+    /// Some of its records cannot be read. Whoever reads the records says so for every gap between them.
+    pub(crate) fn lost(&mut self, damage: Damage) {
+        self.has_losses = true;
+        self.push(damage);
+    }
+
     /// The next record that was read.
     pub(crate) fn record(&mut self, record: &Record) {
-        let expected = self.last.next();
-        if record.seq != expected {
-            self.problem(
-                Some(expected),
-                format!("record {expected} is missing, {} follows", record.seq),
-            );
+        if record.seq <= self.last {
+            let what = format!("it stands behind record {}", self.last);
+            self.problem(Some(record.seq), what);
+        } else if record.seq > self.last.next() {
+            // Nothing is known of the chain before it.
+            self.has_losses = true;
         } else if record.chain_after(&self.chain) != record.chain {
             self.problem(
                 Some(record.seq),
@@ -91,10 +100,15 @@ impl MapCheck {
     /// After the last record: they must reach as far as `head` says.
     pub(crate) fn finish(&mut self, head: &Head) {
         if let Some(damage) = &head.damaged {
-            self.push(damage.clone());
+            let is_told = self.problems.iter().any(|told| told.seq == damage.seq);
+            if !is_told {
+                self.push(damage.clone());
+            }
         }
-        let found = (self.last, self.records, self.payload_bytes, self.chain);
-        if found != (head.last, head.count, head.payload_bytes, head.chain) {
+        let sums_differ = (self.records, self.payload_bytes) != (head.count, head.payload_bytes);
+        let ends_differ = (self.last, self.chain) != (head.last, head.chain);
+        let short = self.has_losses && self.last < head.last;
+        if (sums_differ && !self.has_losses) || (ends_differ && !short) {
             let what = format!(
                 "the head says {} records up to {}, the log has {} up to {}",
                 head.count, head.last, self.records, self.last

@@ -5,7 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cli;
+mod clients;
 mod durability;
+mod faults;
 mod harness;
+mod lifecycle;
 mod presence;
+mod refusals;
 mod sync;

@@ -46,9 +46,17 @@ pub fn awareness(data: &[u8]) {
 }
 
 fn check(table: &mut Presence) {
-    let everyone = table.everyone().map(|u| u.entries).unwrap_or_default();
+    let everyone = table
+        .everyone()
+        .into_iter()
+        .flat_map(|u| u.entries)
+        .collect::<Vec<_>>();
     assert_eq!(everyone.len(), table.present());
-    let changes = table.take_changes().map(|u| u.entries).unwrap_or_default();
+    let changes = table
+        .take_changes()
+        .into_iter()
+        .flat_map(|u| u.entries)
+        .collect::<Vec<_>>();
     for entry in everyone.iter().chain(&changes) {
         let json = serde_json::from_slice::<serde_json::Value>(&entry.state);
         assert!(json.is_ok(), "a state that is no JSON is told on");

@@ -21,6 +21,7 @@ const BIG_INTEGER: u8 = 122;
 const HELD: HeldLimits = HeldLimits {
     map_bytes_max: 12 << 10,
     source_bytes_max: 8 << 10,
+    ..HeldLimits::NONE
 };
 
 /// Any updates, one after the other, go through the door, the document and back: nothing panics or breaks, what is

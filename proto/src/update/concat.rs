@@ -24,10 +24,10 @@ pub fn concat(updates: &[&Scanned]) -> Result<Bytes, ConcatError> {
     join(updates.iter().copied())
 }
 
-/// As [`concat`], of a state and the updates that follow it.
+/// As [`concat()`], of a state and the updates that follow it.
 ///
 /// # Errors
-/// As [`concat`].
+/// As [`concat()`].
 pub fn extend(state: &Outline, updates: &[Outline]) -> Result<Bytes, ConcatError> {
     join(
         std::iter::once(state)

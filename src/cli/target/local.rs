@@ -55,6 +55,7 @@ impl Local {
             held: HeldLimits {
                 map_bytes_max: config.limits.held_bytes_per_map_max,
                 source_bytes_max: config.limits.held_bytes_per_session_max,
+                ..HeldLimits::default()
             },
             core: CoreOptions::default(),
         };
@@ -85,10 +86,10 @@ impl Local {
 
     async fn info(&self, entry: &MapEntry) -> MapInfo {
         // A map that cannot be loaded must not hide the others.
-        let Summary { features, title } = self.summary(entry).await.unwrap_or_else(|error| {
-            tracing::warn!(map = %entry.name, %error, "the map cannot be loaded, so its features are not counted; `mapweave verify` tells more");
-            Summary::default()
-        });
+        let (Summary { features, title }, problem) = match self.summary(entry).await {
+            Ok(summary) => (summary, None),
+            Err(error) => (Summary::default(), Some(error.to_string())),
+        };
         MapInfo {
             name: entry.name.as_str().to_owned(),
             title: Some(title).filter(|title| !title.is_empty()),
@@ -96,6 +97,7 @@ impl Local {
             updates: entry.head.count,
             bytes: entry.head.payload_bytes,
             last_edit: (entry.head.count > 0).then(|| rfc3339_ms(entry.head.last_time_ms)),
+            problem,
         }
     }
 

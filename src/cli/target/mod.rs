@@ -67,6 +67,9 @@ pub struct MapInfo {
     pub bytes: u64,
     /// When the last record was stored, RFC 3339 in UTC.
     pub last_edit: Option<String>,
+    /// Why the map cannot be loaded, which leaves title and features untold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Whether a command changes anything.

@@ -13,20 +13,21 @@ use crate::room::Outgoing;
 /// Most chunks handed to the system in one write.
 const CHUNKS_PER_WRITE: usize = 32;
 
-/// Most bytes that wait for a connection alone: thousands of acknowledgements. A peer that asks for more and
-/// reads nothing is closed.
-pub const OWN_BYTES_MAX: usize = 64 << 10;
+/// Most frames of its own, answers to what it sent, that may wait for a connection before nothing more is read
+/// from it: four seconds of dragging, each step with an acknowledgement.
+const ANSWERS_MAX: usize = 256;
 
 /// A session's messages on their way out, and its room's news for it.
 ///
 /// A queue that grows past its bound is dropped and marked *behind*: once the socket has drained, the room is
-/// asked for one difference instead, and nothing else is queued before that comes. What is for this connection
-/// alone is never dropped, since nobody would say it again.
+/// asked for one difference instead, and nothing else of the room is queued before that comes. What is for this
+/// connection alone (acknowledgements, refusals) is in no difference and stays.
 #[derive(Debug)]
 pub struct Backlog {
     queue: VecDeque<Chunk>,
     bytes: usize,
-    own_bytes: usize,
+    /// Answers in the queue.
+    answers: usize,
     bytes_max: usize,
     /// Frames of whole states in the queue. They are shared or asked for, and do not count as a backlog.
     states: usize,
@@ -37,18 +38,19 @@ pub struct Backlog {
     close: Option<CloseReason>,
 }
 
+/// A frame, or what is left of it.
 #[derive(Debug)]
 struct Chunk {
     bytes: Bytes,
-    for_whom: ForWhom,
+    whose: Whose,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ForWhom {
-    /// The room says it to many, or can say it again.
-    All,
-    /// It is for this connection alone.
-    Own,
+enum Whose {
+    /// The room told it; a difference can stand for it.
+    Room,
+    /// It answers something that this connection sent.
+    Answer,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +96,7 @@ impl Backlog {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
-            own_bytes: 0,
+            answers: 0,
             bytes_max,
             states: 0,
             phase: Phase::Keeping,
@@ -131,23 +133,24 @@ impl Backlog {
         }
         self.queue.push_back(Chunk {
             bytes: frame,
-            for_whom: ForWhom::All,
+            whose: Whose::Room,
         });
         Offered::Queued
     }
 
-    /// Queues bytes that are for this connection alone: acknowledgements, pongs, a close. Beyond
-    /// [`OWN_BYTES_MAX`] they are dropped, and the connection has to end.
+    /// Queues bytes that are for this connection alone: acknowledgements, pongs, a close.
     pub fn put(&mut self, frame: Bytes) {
-        if self.own_bytes + frame.len() > OWN_BYTES_MAX {
-            return self.close(CloseReason::SlowConsumer);
-        }
         self.bytes += frame.len();
-        self.own_bytes += frame.len();
+        self.answers += 1;
         self.queue.push_back(Chunk {
             bytes: frame,
-            for_whom: ForWhom::Own,
+            whose: Whose::Answer,
         });
+    }
+
+    /// Whether so many answers wait that the peer should not be listened to before it has read some.
+    pub fn is_clogged(&self) -> bool {
+        self.answers >= ANSWERS_MAX
     }
 
     /// Notes that every update up to number `upto` is durable.
@@ -167,7 +170,7 @@ impl Backlog {
 
     /// What the room had to say since the last call.
     pub fn news(&mut self) -> News {
-        let wants_difference = self.phase == Phase::Behind && self.queue.is_empty();
+        let wants_difference = self.wants_difference();
         if wants_difference {
             self.phase = Phase::Asking;
         }
@@ -178,6 +181,12 @@ impl Backlog {
             sent: std::mem::take(&mut self.sent),
             wants_difference,
         }
+    }
+
+    /// Whether the backlog was dropped, the socket has drained and the room was not asked yet: the next
+    /// [`Backlog::news`] say so.
+    pub fn wants_difference(&self) -> bool {
+        self.phase == Phase::Behind && self.queue.is_empty()
     }
 
     /// Whether nothing waits for the socket.
@@ -216,17 +225,18 @@ impl Backlog {
         if self.queue.capacity() > 0 {
             self.queue = VecDeque::new();
         }
-        (self.bytes, self.own_bytes, self.states) = (0, 0, 0);
+        (self.bytes, self.answers, self.states) = (0, 0, 0);
         Ok(())
     }
 
-    /// Forgets what the room says again in its difference. What is partly written must be ended, and what is
-    /// for this connection alone is said only once.
+    /// Forgets what the room told but for what may be partly written: a frame once begun must be ended.
     fn drop_queue(&mut self) {
         self.phase = Phase::Behind;
-        let mut first = true;
-        self.queue
-            .retain(|chunk| std::mem::take(&mut first) || chunk.for_whom == ForWhom::Own);
+        let first = self.queue.pop_front();
+        self.queue.retain(|chunk| chunk.whose == Whose::Answer);
+        if let Some(first) = first {
+            self.queue.push_front(first);
+        }
         self.states = 0;
         self.bytes = self.queue.iter().map(|chunk| chunk.bytes.len()).sum();
     }
@@ -235,15 +245,14 @@ impl Backlog {
         self.sent = true;
         self.bytes = self.bytes.saturating_sub(written);
         while let Some(front) = self.queue.front_mut() {
-            let step = written.min(front.bytes.len());
-            if front.for_whom == ForWhom::Own {
-                self.own_bytes = self.own_bytes.saturating_sub(step);
-            }
             if front.bytes.len() > written {
                 front.bytes.advance(written);
                 return;
             }
-            written -= step;
+            written -= front.bytes.len();
+            if front.whose == Whose::Answer {
+                self.answers = self.answers.saturating_sub(1);
+            }
             self.queue.pop_front();
         }
     }
@@ -254,65 +263,43 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    fn update(bytes: usize) -> Outgoing {
+    fn told(bytes: usize) -> Outgoing {
         Outgoing::new(Message::Update(vec![7; bytes].into()))
     }
 
-    /// Takes everything that is written, up to `most` bytes.
-    fn read(backlog: &mut Backlog, most: usize) -> Vec<u8> {
+    fn written(backlog: &mut Backlog) -> Vec<u8> {
         let mut out = Vec::new();
-        backlog
-            .write(|slices| {
-                let all: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
-                let count = all.len().min(most - out.len());
-                if count == 0 {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                out.extend_from_slice(&all[..count]);
-                Ok(count)
-            })
-            .unwrap();
+        let all = backlog.write(|slices| {
+            slices.iter().for_each(|slice| out.extend_from_slice(slice));
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        });
+        all.unwrap();
         out
     }
 
     #[test]
-    fn an_overflow_drops_what_the_room_says_again_and_keeps_acknowledgements() {
+    fn an_overflow_drops_what_the_room_told_and_no_answer() {
         let mut backlog = Backlog::new(100);
-        assert_eq!(backlog.offer(&update(60)), Offered::Queued);
-        let begun = read(&mut backlog, 10).len();
-        assert_eq!(begun, 10);
-        backlog.put(Bytes::from_static(b"stored"));
-        assert_eq!(backlog.offer(&update(20)), Offered::Queued);
-        assert_eq!(backlog.offer(&update(50)), Offered::Overflowed);
-        assert_eq!(backlog.offer(&update(1)), Offered::Passed);
-        assert!(
-            !backlog.news().wants_difference,
-            "not before it has drained"
-        );
-        let rest = read(&mut backlog, usize::MAX);
-        // Header of two bytes, tags and length of three, 60 bytes; then what was for this connection alone.
-        assert_eq!(rest.len(), 65 - begun + 6);
-        assert!(rest.ends_with(b"stored"));
+        assert_eq!(backlog.offer(&told(60)), Offered::Queued);
+        backlog.put(Bytes::from_static(b"ack"));
+        assert_eq!(backlog.offer(&told(20)), Offered::Queued);
+        assert_eq!(backlog.offer(&told(60)), Offered::Overflowed);
+        backlog.put(Bytes::from_static(b"refused"));
+        let out = written(&mut backlog);
+        assert_eq!(out.iter().filter(|byte| **byte == 7).count(), 60);
+        assert!(out.ends_with(b"ackrefused"), "{out:?}");
         assert!(backlog.news().wants_difference);
-        assert_eq!(
-            backlog.offer(&update(1)),
-            Offered::Passed,
-            "it is in the difference"
-        );
-        let difference = Outgoing::new(Message::SyncStep2(vec![0; 500].into()));
-        assert_eq!(backlog.offer(&difference), Offered::Queued);
-        assert_eq!(backlog.offer(&update(1)), Offered::Queued);
     }
 
     #[test]
-    fn a_peer_that_asks_and_never_reads_is_closed_in_bounded_memory() {
-        let mut backlog = Backlog::new(1 << 20);
-        for _ in 0..10_000 {
-            backlog.put(Bytes::from_static(&[0; 127]));
+    fn a_peer_that_asks_and_never_reads_is_clogged_until_it_does() {
+        let mut backlog = Backlog::new(100);
+        for _ in 0..ANSWERS_MAX {
+            assert!(!backlog.is_clogged());
+            backlog.put(Bytes::from_static(b"pong"));
         }
-        assert!(backlog.own_bytes <= OWN_BYTES_MAX);
-        assert_eq!(backlog.news().close, Some(CloseReason::SlowConsumer));
-        read(&mut backlog, usize::MAX);
-        assert_eq!((backlog.own_bytes, backlog.bytes), (0, 0));
+        assert!(backlog.is_clogged());
+        written(&mut backlog);
+        assert!(!backlog.is_clogged());
     }
 }

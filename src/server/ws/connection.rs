@@ -58,6 +58,8 @@ enum Ending {
     Closed(Option<u16>),
     /// The socket broke, or the peer left without a word.
     Lost,
+    /// The room ended.
+    RoomGone,
     /// We close.
     Close(u16, String),
 }
@@ -98,7 +100,11 @@ impl Connection {
         let joined = room.join(*id, outbox, origin.clone(), *access).await;
         let ending = match joined {
             Ok(()) => running.run().await,
-            Err(RoomGone) => Ending::close(&CloseReason::Unavailable("the map is being reloaded")),
+            Err(RoomGone) => Ending::RoomGone,
+        };
+        let ending = match ending {
+            Ending::RoomGone => running.told_by_room().await,
+            ending => ending,
         };
         // A room that is gone needs no goodbye.
         let _ = running.peering.room.leave(running.peering.id).await;
@@ -126,20 +132,34 @@ impl Running {
             return self.take_messages().await;
         }
         let paused = self.paused_until_ms;
-        let tick_ms = paused.or(self.session.next_tick_ms()).unwrap_or(u64::MAX);
+        let tick_ms = self.session.next_tick_ms().unwrap_or(u64::MAX);
+        let tick_ms = paused.map_or(tick_ms, |until| until.min(tick_ms));
         tokio::select! {
             () = self.outbox.rung() => self.hear_room().await,
             writable = self.stream.writable(), if self.outbox.has_backlog() => {
                 writable.and_then(|()| self.outbox.flush()).map_err(|_| Ending::Lost)?;
                 self.hear_room().await
             }
-            readable = self.stream.readable(), if paused.is_none() => {
+            readable = self.stream.readable(), if paused.is_none() && !self.outbox.is_clogged() => {
                 readable.map_err(|_| Ending::Lost)?;
                 self.read().await
             }
             () = tokio::time::sleep(Duration::from_millis(tick_ms.saturating_sub(now_ms))) => {
                 self.handle(Event::Tick).await
             }
+        }
+    }
+
+    /// The end as the room told it before it went, after the last acknowledgements.
+    async fn told_by_room(&mut self) -> Ending {
+        match self.hear_room().await {
+            Err(Ending::RoomGone) | Ok(()) if self.peering.rooms.is_stopping() => {
+                Ending::close(&CloseReason::Restarting)
+            }
+            Err(Ending::RoomGone) | Ok(()) => {
+                Ending::close(&CloseReason::Unavailable("the map is being reloaded"))
+            }
+            Err(told) => told,
         }
     }
 
@@ -227,7 +247,8 @@ impl Running {
     /// Sends the last frame and waits, for a limited time, until the peer has it.
     async fn end(self, ending: Ending) {
         let last = match ending {
-            Ending::Lost => return,
+            // Whoever ends with its room has been told why by then.
+            Ending::Lost | Ending::RoomGone => return,
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
                 metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string())
@@ -274,6 +295,6 @@ impl Ending {
 
 impl From<RoomGone> for Ending {
     fn from(_: RoomGone) -> Self {
-        Self::close(&CloseReason::Unavailable("the map is being reloaded"))
+        Self::RoomGone
     }
 }

@@ -53,6 +53,11 @@ impl Outbox {
         !self.lock().is_empty()
     }
 
+    /// Whether the peer should not be listened to before it has read some of its answers.
+    pub fn is_clogged(&self) -> bool {
+        self.lock().is_clogged()
+    }
+
     /// Writes what the socket takes now.
     ///
     /// # Errors
@@ -71,8 +76,10 @@ impl Outbox {
     }
 
     fn write_or_ring(&self, backlog: &mut Backlog) {
-        // An error is met again, and answered, by the connection's own task.
-        if self.write(backlog).is_err() || !backlog.is_empty() {
+        // An error is met again, and answered, by the connection's own task. It also asks for the difference
+        // once a queue that was dropped has gone out, whoever wrote the last of it.
+        let written = self.write(backlog);
+        if written.is_err() || !backlog.is_empty() || backlog.wants_difference() {
             self.wake.notify_one();
         }
     }
@@ -112,5 +119,57 @@ impl Peer for Outbox {
 
     fn is_caught_up(&self) -> bool {
         self.lock().is_caught_up()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use mapweave_proto::Message;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn connected() -> (Arc<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap());
+        let (theirs, accepted) = tokio::join!(theirs, listener.accept());
+        (Arc::new(accepted.unwrap().0), theirs.unwrap())
+    }
+
+    /// As [`Peer::send`], and tells what became of it.
+    fn send(outbox: &Outbox, message: &Outgoing) -> Offered {
+        let mut backlog = outbox.lock();
+        let offered = backlog.offer(message);
+        if offered == Offered::Queued {
+            outbox.write_or_ring(&mut backlog);
+        }
+        offered
+    }
+
+    #[tokio::test]
+    async fn who_fell_behind_asks_for_the_difference_whoever_writes_the_last_of_its_queue() {
+        let (ours, mut theirs) = connected().await;
+        let outbox = Outbox::new(ours.clone(), 1 << 20);
+        let message = Outgoing::new(Message::Update(vec![7; 256 << 10].into()));
+        while send(&outbox, &message) != Offered::Overflowed {}
+        // The connection's task has heard of the backlog and waits for the socket …
+        outbox.rung().await;
+        assert!(!outbox.news().wants_difference);
+        let reading = tokio::spawn(async move {
+            let mut bytes = vec![0; 1 << 20];
+            while theirs.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+        });
+        // … but a ping comes in first, and its answer takes the rest of the queue along.
+        while outbox.has_backlog() {
+            _ = outbox.rung().now_or_never();
+            ours.writable().await.unwrap();
+            outbox.put(Bytes::from_static(b"pong"));
+        }
+        assert_eq!(outbox.rung().now_or_never(), Some(()));
+        assert!(outbox.news().wants_difference);
+        drop((outbox, ours));
+        reading.await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 //! The journal's bytes in blocks of [`BLOCK_BYTES`], each a zstd frame of its own, then an index of the
 //! blocks and a trailer. A place (offset, length) in the journal file stays readable without the rest.
 
+use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -176,7 +177,8 @@ impl Index {
         let last = usize::try_from(end.div_ceil(block_bytes)).unwrap_or(usize::MAX);
         let mut raw = Vec::with_capacity(len.saturating_add(2 * BLOCK_BYTES));
         for block in self.blocks.get(first..last).unwrap_or_default() {
-            raw.extend_from_slice(&unpack(disk, path, block)?);
+            // Whether the record survived is for its own checksum to say.
+            raw.extend_from_slice(&unpack(disk, path, block).0);
         }
         let start = usize::try_from(offset % block_bytes).unwrap_or(usize::MAX);
         let raw = Bytes::from(raw);
@@ -186,18 +188,14 @@ impl Index {
         Ok(raw.slice(start..start + len))
     }
 
-    /// The whole journal file; a block that cannot be read is filled with zeros and named.
+    /// The whole journal file; a block that is damaged is named, and what cannot be unpacked of it is zeros.
     pub(crate) fn read_all(&self, disk: &dyn Disk, path: &Path) -> (Bytes, Vec<Damage>) {
         let mut raw = Vec::with_capacity(usize::try_from(self.raw_len).unwrap_or(0));
         let mut problems = Vec::new();
         for block in &self.blocks {
-            match unpack(disk, path, block) {
-                Ok(bytes) => raw.extend_from_slice(&bytes),
-                Err(damage) => {
-                    problems.push(damage);
-                    raw.resize(raw.len() + block.raw_len as usize, 0);
-                }
-            }
+            let (bytes, damage) = unpack(disk, path, block);
+            raw.extend_from_slice(&bytes);
+            problems.extend(damage);
         }
         (Bytes::from(raw), problems)
     }
@@ -271,26 +269,52 @@ fn check_header(bytes: &[u8], file: u64) -> Result<(), HeaderFault> {
     ))
 }
 
-fn unpack(disk: &dyn Disk, path: &Path, block: &Block) -> Result<Vec<u8>, Damage> {
-    let place = |what: String| Damage {
-        file: path.to_owned(),
-        offset: block.offset,
-        doc: None,
-        seq: None,
-        what,
+/// The journal bytes of a block, as many as it has, and what is wrong with it. Of a damaged block as much is
+/// unpacked as can be: its records have checksums of their own.
+fn unpack(disk: &dyn Disk, path: &Path, block: &Block) -> (Vec<u8>, Option<Damage>) {
+    let raw_len = block.raw_len as usize;
+    let damaged = |raw: Vec<u8>, what: String| {
+        let damage = Damage {
+            file: path.to_owned(),
+            offset: block.offset,
+            doc: None,
+            seq: None,
+            what,
+        };
+        (raw, Some(damage))
     };
-    let stored = disk
-        .read_at(path, block.offset, block.stored_len as usize)
-        .map_err(|e| place(format!("a block cannot be read: {e}")))?;
+    let stored = match disk.read_at(path, block.offset, block.stored_len as usize) {
+        Ok(stored) => stored,
+        Err(error) => return damaged(vec![0; raw_len], format!("a block cannot be read: {error}")),
+    };
     if crc32c::crc32c(&stored) != block.crc {
-        return Err(place("the checksum of a block is wrong".into()));
+        let raw = salvage(&stored, raw_len);
+        return damaged(raw, "the checksum of a block is wrong".into());
     }
-    let raw = zstd::bulk::decompress(&stored, block.raw_len as usize)
-        .map_err(|e| place(format!("a block cannot be unpacked: {e}")))?;
-    if raw.len() != block.raw_len as usize {
-        return Err(place(
-            "a block does not have the length that the index says".into(),
-        ));
+    match zstd::bulk::decompress(&stored, raw_len) {
+        Ok(raw) if raw.len() == raw_len => (raw, None),
+        Ok(_) => {
+            let what = "a block does not have the length that the index says";
+            damaged(salvage(&stored, raw_len), what.into())
+        }
+        Err(error) => {
+            let what = format!("a block cannot be unpacked: {error}");
+            damaged(salvage(&stored, raw_len), what)
+        }
     }
-    Ok(raw)
+}
+
+/// What comes out of damaged bytes before they end to make sense, and zeros behind it.
+fn salvage(stored: &[u8], raw_len: usize) -> Vec<u8> {
+    let mut raw = vec![0; raw_len];
+    let mut filled = 0;
+    if let Ok(mut decoder) = zstd::stream::read::Decoder::new(stored) {
+        while let Some(room) = raw.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match decoder.read(room) {
+                Ok(read) if read > 0 => filled += read,
+                _ => break,
+            }
+        }
+    }
+    raw
 }

@@ -12,7 +12,7 @@ use mapweave_proto::DocId;
 use super::archive::{self, Fault, JOURNAL_FILE_BYTES_MAX, pack};
 use super::frame::{FILE_HEADER_BYTES, FORMAT_VERSION, Frame, HeaderFault, parse_frame};
 use super::scan::{Found, Known, Scan};
-use super::{Mark, Place, Placed, file_path};
+use super::{Claim, Mark, Place, Placed, file_path};
 use crate::disk::{Disk, write_durable};
 use crate::{Damage, Record, StoreError};
 
@@ -30,8 +30,13 @@ pub(crate) enum Walked {
     Record { placed: Placed, continues: bool },
     /// The start of a file whose header could be read.
     File { store: [u8; 16] },
-    /// Something that is not what was written.
+    /// Something that is not what was written, and costs no record by itself.
     Damage(Damage),
+    /// A place where a record, or several, cannot be read, and what it says to be.
+    Lost {
+        damage: Damage,
+        claim: Option<Claim>,
+    },
     /// An unfinished write at the very end.
     Torn { file: u64, from: u64, to: u64 },
 }
@@ -127,6 +132,14 @@ impl Files {
             doc: None,
             seq: None,
             what: what.into(),
+        }
+    }
+
+    fn lost(&self, file: u64, offset: u64, what: impl Into<String>) -> Walked {
+        let damage = self.damage(file, offset, what);
+        Walked::Lost {
+            damage,
+            claim: None,
         }
     }
 
@@ -254,7 +267,7 @@ impl Files {
             }
             if let Some(missing) = expected.filter(|missing| missing < id) {
                 let what = format!("journal files {missing:08} to {:08} are missing", id - 1);
-                meet(Walked::Damage(self.damage(missing, 0, what)))?;
+                meet(self.lost(missing, 0, what))?;
             }
             expected = id.checked_add(1);
             let is_last = index + 1 == ids.len();
@@ -263,11 +276,7 @@ impl Files {
         let durable = walk.durable;
         if durable.offset > FILE_HEADER_BYTES && ids.last().is_none_or(|last| *last < durable.file)
         {
-            meet(Walked::Damage(self.damage(
-                durable.file,
-                0,
-                "the file is missing",
-            )))?;
+            meet(self.lost(durable.file, 0, "the file is missing"))?;
         }
         Ok(())
     }
@@ -281,9 +290,15 @@ impl Files {
         meet: &mut dyn FnMut(Walked) -> Result<(), StoreError>,
     ) -> Result<(u64, u32), StoreError> {
         let (mut bytes, problems) = self.load(id)?;
-        problems
-            .into_iter()
-            .try_for_each(|damage| meet(Walked::Damage(damage)))?;
+        let nothing_left = bytes.is_empty();
+        problems.into_iter().try_for_each(|damage| {
+            meet(if nothing_left {
+                let claim = None;
+                Walked::Lost { damage, claim }
+            } else {
+                Walked::Damage(damage)
+            })
+        })?;
         let durable = if !is_last || walk.durable.file > id {
             u64::MAX
         } else if walk.durable.file == id {
@@ -299,7 +314,7 @@ impl Files {
                 "the file ends at byte {}, it was {durable} bytes long",
                 bytes.len()
             );
-            meet(Walked::Damage(self.damage(id, bytes.len() as u64, what)))?;
+            meet(self.lost(id, bytes.len() as u64, what))?;
         }
         let (mut scan, header) = Scan::whole(bytes.clone(), Known { file: id, durable });
         match header {
@@ -341,7 +356,7 @@ impl Files {
         }
         // Where a bad place was named, the records missing behind it need no second word.
         let mut explained = false;
-        for found in &mut scan {
+        while let Some(found) = scan.next() {
             match found {
                 Found::Frame(offset, frame) => {
                     let before = if std::mem::take(&mut explained) {
@@ -351,9 +366,21 @@ impl Files {
                     };
                     lsn = self.meet_frame(id, offset, frame, before.max(lsn), meet)?;
                 }
-                Found::Damage { from, what } => {
+                Found::Damage { from, to, what } => {
                     explained = true;
-                    meet(Walked::Damage(self.damage(id, from, what)))?;
+                    let claims = scan.claims(from, to);
+                    if claims.is_empty() {
+                        meet(self.lost(id, from, what))?;
+                    }
+                    for (at, what, claim) in claims {
+                        let damage = self.damage(id, at, what);
+                        let claim = Some(claim);
+                        meet(Walked::Lost { damage, claim })?;
+                    }
+                }
+                Found::OutOfOrder { at } => {
+                    let what = "a record does not follow the one before it";
+                    meet(Walked::Damage(self.damage(id, at, what)))?;
                 }
                 Found::Torn { from, to } => meet(Walked::Torn { file: id, from, to })?,
             }
@@ -371,13 +398,17 @@ impl Files {
     ) -> Result<u64, StoreError> {
         let (expected, found) = (lsn.saturating_add(1), frame.head.lsn);
         if found != expected {
-            let what = match found.checked_sub(expected) {
+            meet(match found.checked_sub(expected) {
                 Some(missing) => {
-                    format!("{missing} records before this one cannot be read or are missing")
+                    let what =
+                        format!("{missing} records before this one cannot be read or are missing");
+                    self.lost(file, offset, what)
                 }
-                None => "a record stands behind one that was written after it".into(),
-            };
-            meet(Walked::Damage(self.damage(file, offset, what)))?;
+                None => {
+                    let what = "a record stands behind one that was written after it";
+                    Walked::Damage(self.damage(file, offset, what))
+                }
+            })?;
         }
         let len = u32::try_from(frame.len).unwrap_or(u32::MAX);
         let end = Mark {

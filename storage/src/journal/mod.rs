@@ -2,8 +2,10 @@
 //! acknowledgement means is that its records lie here. Start from [`Journal`]; [`Files`] reads them back.
 
 mod archive;
+mod claim;
 mod files;
 mod frame;
+mod naming;
 mod scan;
 
 use std::fmt;
@@ -16,8 +18,10 @@ use mapweave_proto::DocId;
 use crate::disk::{Disk, DiskFile};
 use crate::{Record, StoreError};
 
+pub(crate) use claim::Claim;
 pub(crate) use files::{Files, Walk, Walked};
 pub(crate) use frame::{FILE_HEADER_BYTES, FORMAT_VERSION, FileHeader, FrameHead};
+pub(crate) use naming::{Named, Namer, Reach};
 pub(crate) use scan::{Found, Known, Scan};
 
 /// Size of a journal file in bytes before the next one is begun. One append larger than this makes one

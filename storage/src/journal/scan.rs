@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 
+use super::claim::{Claim, claims};
 use super::frame::{
     FILE_HEADER_BYTES, FRAME_MAGIC, FileHeader, Frame, HeaderFault, parse_frame, peek_salt,
 };
@@ -19,8 +20,14 @@ const SECTOR_BYTES: usize = 512;
 pub(crate) enum Found {
     /// A whole record at this offset.
     Frame(u64, Frame),
-    /// Bytes from here on that were durable once and are no records now, up to the next step.
-    Damage { from: u64, what: &'static str },
+    /// Bytes that were durable once and are no records now.
+    Damage {
+        from: u64,
+        to: u64,
+        what: &'static str,
+    },
+    /// The record that stands here is whole but does not follow the one before it. It is the next step.
+    OutOfOrder { at: u64 },
     /// From here on an unfinished write. The last step.
     Torn { from: u64, to: u64 },
 }
@@ -76,6 +83,27 @@ impl Scan {
         self.prev_crc = Some(prev_crc);
     }
 
+    /// What the records in the damaged bytes between two offsets say to be, each with its offset in the file
+    /// and what is wrong with it.
+    pub(crate) fn claims(&self, from: u64, to: u64) -> Vec<(u64, &'static str, Claim)> {
+        let at = |offset: u64| {
+            usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(self.bytes.len())
+        };
+        let (from, to) = (at(from), at(to));
+        let lost = self.bytes.slice(from..to.max(from));
+        let claims = claims(&lost, self.known.file, self.salt).into_iter();
+        claims
+            .map(|claim| {
+                let at = from + claim.offset;
+                let wrong = parse_frame(&self.bytes, at).err();
+                let what = wrong.unwrap_or("a record stands where none of its batch can");
+                (at as u64, what, claim)
+            })
+            .collect()
+    }
+
     /// Checksum of the last frame that was read, or the one before the file.
     pub(crate) const fn prev_crc(&self) -> Option<u32> {
         self.prev_crc
@@ -120,6 +148,7 @@ impl Scan {
         self.prev_crc = None;
         Found::Damage {
             from: from as u64,
+            to: to as u64,
             what,
         }
     }
@@ -187,11 +216,7 @@ impl Iterator for Scan {
             Ok(frame) => {
                 // The frame is whole but does not follow the one before: it is reported, then read.
                 self.prev_crc = Some(frame.head.prev_crc);
-                let at = pos as u64;
-                Some(Found::Damage {
-                    from: at,
-                    what: "a record does not follow the one before it",
-                })
+                Some(Found::OutOfOrder { at: pos as u64 })
             }
             Err(what) => Some(self.beyond(what)),
         }

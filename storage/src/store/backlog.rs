@@ -29,17 +29,21 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Memory that the batch takes, roughly.
     fn bytes(&self) -> usize {
-        let of = |placed: &Placed| placed.place.len as usize + RECORD_OVERHEAD_BYTES;
-        self.records.iter().map(of).sum()
+        bytes_of(&self.records)
     }
+}
+
+/// Memory that waiting records take, roughly.
+pub(crate) fn bytes_of(records: &[Placed]) -> usize {
+    let of = |placed: &Placed| placed.place.len as usize + RECORD_OVERHEAD_BYTES;
+    records.iter().map(of).sum()
 }
 
 /// What the applier gets when it asks for work.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Batch(Batch, usize),
+    Batch(Batch),
     /// Nothing came in the time given.
     Idle,
     /// The backlog is closed and empty.
@@ -116,15 +120,23 @@ impl Backlog {
             first.states.extend(next.states);
             first.end = next.end;
         }
-        Work::Batch(first, bytes)
+        Work::Batch(first)
     }
 
-    /// sled has everything up to frame `lsn`; `bytes` of the backlog are free again.
-    pub(crate) fn applied(&self, lsn: u64, bytes: usize) {
+    /// sled has records of that many bytes.
+    pub(crate) fn give_back(&self, bytes: usize) {
         let mut state = self.state();
-        state.applied = lsn;
+        let was_full = state.bytes >= BACKLOG_BYTES_MAX;
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);
+        if was_full {
+            self.changed.notify_all();
+        }
+    }
+
+    /// sled has everything up to frame `lsn`.
+    pub(crate) fn applied(&self, lsn: u64) {
+        self.state().applied = lsn;
         self.changed.notify_all();
     }
 

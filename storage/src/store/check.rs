@@ -7,8 +7,10 @@ use std::path::Path;
 use mapweave_proto::{DocId, Seq};
 
 use super::Core;
+use super::lost::{reaches, tell};
 use crate::catalog::Catalog;
-use crate::journal::{Mark, Placed, Walk, Walked};
+use crate::journal::{Mark, Namer, Placed, Walk, Walked};
+use crate::sled_log::Index;
 use crate::snapshot;
 use crate::verify::{MapCheck, report_of};
 use crate::{Damage, Report, StoreError};
@@ -35,10 +37,12 @@ pub(crate) fn verify(core: &Core, doc: Option<DocId>) -> Result<Report, StoreErr
         core,
         checks,
         chains: HashMap::new(),
+        namer: Namer::new(),
         problems: Vec::new(),
     };
     check.snapshots();
     check.journal(end)?;
+    check.tell_losses(&catalog, end)?;
     Ok(check.finish(&catalog))
 }
 
@@ -47,6 +51,7 @@ struct Check<'a> {
     checks: HashMap<DocId, MapCheck>,
     /// The chains that snapshots say to stand at.
     chains: HashMap<(DocId, Seq), [u8; 32]>,
+    namer: Namer,
     problems: Vec<Damage>,
 }
 
@@ -101,6 +106,7 @@ impl Check<'_> {
                     self.problem("a journal file belongs to another store".into());
                 }
                 Walked::Damage(damage) => self.problems.push(damage),
+                Walked::Lost { damage, claim } => self.namer.lost(damage, claim.as_ref()),
                 Walked::Torn { file, from, to } => {
                     let what = format!("{} bytes are no records", to.saturating_sub(from));
                     self.problems.push(Damage {
@@ -117,8 +123,9 @@ impl Check<'_> {
         })
     }
 
-    fn record(&mut self, index: &crate::sled_log::Index, placed: &Placed) {
+    fn record(&mut self, index: &Index, placed: &Placed) {
         let record = &placed.record;
+        self.namer.record(placed);
         let Some(check) = self.checks.get_mut(&record.doc) else {
             return;
         };
@@ -144,6 +151,26 @@ impl Check<'_> {
             Err(error) => error.to_string(),
         };
         check.problem(Some(record.seq), problem);
+    }
+
+    /// Gives what cannot be read to the maps that it was of.
+    fn tell_losses(&mut self, catalog: &Catalog, end: Mark) -> Result<(), StoreError> {
+        let index = self.core.index()?;
+        let namer = std::mem::replace(&mut self.namer, Namer::new());
+        let shown = |file| self.core.files.shown(file);
+        for named in namer.finish(&reaches(catalog), end.lsn, &shown) {
+            let (damage, _) = tell(&index, named);
+            match damage.doc {
+                Some(doc) if catalog.state(doc).is_some() => {
+                    // Or it is of another map than the one that was asked for.
+                    if let Some(check) = self.checks.get_mut(&doc) {
+                        check.lost(damage);
+                    }
+                }
+                _ => self.problems.push(damage),
+            }
+        }
+        Ok(())
     }
 
     fn problem(&mut self, what: String) {

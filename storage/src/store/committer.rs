@@ -26,7 +26,12 @@ pub(crate) fn start(core: &Arc<Core>, journal: Journal) -> Result<JoinHandle<()>
             journal,
         };
         if catch_unwind(AssertUnwindSafe(|| committer.run())).is_err() {
-            committer.poison("the committer panicked".into(), Vec::new());
+            let why = "the committer panicked";
+            committer.poison(why.into(), Vec::new());
+            // What it had in hand never comes: nobody may wait for it.
+            shared
+                .backlog
+                .fail(StoreError::Poisoned { why: why.into() });
             // Without a committer nobody would ever take from the queue.
             shared.queue.close();
             committer.refuse_queued();
@@ -108,7 +113,7 @@ impl Committer<'_> {
         (appends, replies, draft)
     }
 
-    /// Everything is durable: readers may see it, sled may have it, callers may know it. In this order.
+    /// Everything is durable: readers may see it, callers may know it, sled may have it. In this order.
     fn publish(
         &self,
         appends: Vec<Vec<Record>>,
@@ -126,26 +131,27 @@ impl Committer<'_> {
         {
             let mut durable = self.core.durable_mut();
             for (doc, state) in &states {
-                // Snapshots are stored beside the committer; a draft may not know the newest yet.
+                // Snapshots are stored, and damage is found, beside the committer; a draft may not know yet.
                 let mut state = state.clone();
-                let snapshot = durable
-                    .catalog
-                    .state(*doc)
-                    .and_then(|known| known.head.newest_snapshot);
-                state.head.newest_snapshot = state.head.newest_snapshot.max(snapshot);
+                if let Some(known) = durable.catalog.state(*doc).map(|known| &known.head) {
+                    state.head.newest_snapshot =
+                        state.head.newest_snapshot.max(known.newest_snapshot);
+                    state.head.damaged = state.head.damaged.or_else(|| known.damaged.clone());
+                }
                 durable.catalog.put(*doc, state);
             }
             durable.end = end;
         }
+        for (reply, answer) in replies.into_iter().zip(answers) {
+            // Nobody may be waiting any more; the record is stored all the same.
+            let _ = reply.send(answer);
+        }
+        // A reader who comes before this waits for sled to reach `end`.
         self.core.backlog.push(Batch {
             records,
             states,
             end,
         });
-        for (reply, answer) in replies.into_iter().zip(answers) {
-            // Nobody may be waiting any more; the record is stored all the same.
-            let _ = reply.send(answer);
-        }
     }
 
     fn shortage(&self, needed: u64) -> Option<String> {

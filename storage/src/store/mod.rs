@@ -1,12 +1,14 @@
 //! The store: a journal that acknowledges, sled that is read, snapshots in files. Start from [`SledStore`].
 //!
-//! Three threads carry a record: the committer makes it durable in the journal, the applier puts it into
-//! sled, the archiver packs journal files that sled no longer needs. A few workers serve reads.
+//! Four threads carry a record: the committer makes it durable in the journal, the applier puts it into
+//! sled, another makes sled durable, the archiver packs journal files that sled no longer needs. A few workers
+//! serve reads.
 
 mod applier;
 mod backlog;
 mod check;
 mod committer;
+mod lost;
 mod open;
 mod options;
 mod queue;
@@ -56,6 +58,7 @@ pub struct SledStore {
 struct Threads {
     committer: Option<JoinHandle<()>>,
     applier: Option<JoinHandle<()>>,
+    checkpoints: Option<JoinHandle<()>>,
     archiver: Option<JoinHandle<()>>,
     lock: Option<File>,
 }
@@ -136,7 +139,9 @@ impl SledStore {
         if let Some(journal) = opened.journal {
             let (archiver, below) = applier::start_archiver(&core)?;
             threads.archiver = Some(archiver);
-            threads.applier = Some(applier::start(&core, below)?);
+            let (checkpoints, ask) = applier::start_checkpoints(&core, below)?;
+            threads.checkpoints = Some(checkpoints);
+            threads.applier = Some(applier::start(&core, ask)?);
             threads.committer = Some(committer::start(&core, journal)?);
         }
         Ok((
@@ -168,6 +173,7 @@ impl SledStore {
         join(threads.committer.take());
         self.core.backlog.close();
         join(threads.applier.take());
+        join(threads.checkpoints.take());
         join(threads.archiver.take());
         self.workers.stop();
         let index = self

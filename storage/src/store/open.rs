@@ -18,7 +18,7 @@ use crate::header::Input;
 use crate::health::HealthBoard;
 use crate::journal::{FILE_HEADER_BYTES, Files, Journal, Mark};
 use crate::sled_log::{Index, Loaded, set_aside, sync_real_dir};
-use crate::{Health, Identity, RecoveryReport, StoreError, snapshot};
+use crate::{Damage, Health, Identity, RecoveryReport, StoreError, snapshot};
 
 /// Presence of this file asks the next open to rebuild sled.
 const REBUILD: &str = "REBUILD";
@@ -46,8 +46,8 @@ pub(crate) fn open(root: &Path, options: StoreOptions) -> Result<Opened, StoreEr
     if options.access == Access::ReadWrite {
         files.settle(from)?;
     }
-    let replay = Replay::new(&index, catalog_of(loaded), from, founded.identity.store);
-    let replayed = replay.run(&files)?;
+    let catalog = catalog_of(loaded);
+    let replayed = Replay::new(&index, &files, catalog, from, founded.identity.store).run()?;
     let mut identity = founded.identity;
     if !replayed.problems.is_empty() && options.access == Access::ReadWrite {
         // Places may mean other records than before: whoever resumes by place must start afresh.
@@ -218,6 +218,18 @@ fn found(
     let has_journal = !files.ids()?.is_empty();
     let identity = match read_identity(disk, root)? {
         Some(identity) => identity,
+        // Written whole or not at all by us: this is somebody else's file, or the one remnant of a lost store.
+        None if !has_journal && disk.len(&identity_path(root)).is_ok() => {
+            return Err(StoreError::from(Damage {
+                file: "IDENTITY".into(),
+                offset: 0,
+                doc: None,
+                seq: None,
+                what: "it is no identity of a store, and no journal is there to tell which store this was: \
+                       choose another folder, or restore the whole folder from a backup"
+                    .to_owned(),
+            }));
+        }
         None => {
             let store = if has_journal { files.store_id()? } else { None };
             report.created = !has_journal;

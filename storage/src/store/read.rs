@@ -2,6 +2,7 @@
 //! to be wrong, the same records come from the journal, slowly, and the next open rebuilds sled.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
@@ -111,13 +112,22 @@ fn fill(core: &Core, doc: DocId, cursor: Cursor, portion: &mut Portion) -> Resul
         portion,
     };
     let found = reader.read_sled(core);
-    let reader_at = reader.cursor;
+    let seq = reader.cursor.next;
     match found {
         Ok(()) => {}
         // What is known to be lost is in the journal neither.
         Err(error) if head.damaged.is_some() || core.is_closing() => return Err(error),
+        Err(StoreError::Damaged(damage)) if damage.file != Path::new(SLED) => {
+            // Of a long record sled has only the place. The record may yet stand elsewhere in the journal.
+            if reader.read_journal(core).is_err() {
+                tracing::error!(%damage, "a record cannot be read; its map is marked");
+                mark(core, &damage);
+                return Err(StoreError::Damaged(damage));
+            }
+            open::ask_for_rebuild(core);
+        }
         Err(error) => {
-            tracing::error!(%doc, seq = %reader_at.next, %error, "sled is damaged; reading from the journal instead");
+            tracing::error!(%doc, %seq, %error, "sled is damaged; reading from the journal instead");
             open::ask_for_rebuild(core);
             reader.read_journal(core)?;
         }
@@ -129,6 +139,31 @@ fn fill(core: &Core, doc: DocId, cursor: Cursor, portion: &mut Portion) -> Resul
     });
     Ok(())
 }
+
+/// Remembers what cannot be read, so that later reads know it at once; sled has it with the map's next record.
+fn mark(core: &Core, damage: &Damage) {
+    if let Some(doc) = damage.doc {
+        core.durable_mut().catalog.change_head(doc, |head| {
+            head.damaged.get_or_insert_with(|| damage.clone());
+        });
+    }
+}
+
+/// A record's place on disk is known, so are its map and its own place.
+fn name(error: StoreError, doc: DocId, seq: Seq) -> StoreError {
+    match error {
+        StoreError::Damaged(damage) => Damage {
+            doc: Some(doc),
+            seq: Some(seq),
+            ..*damage
+        }
+        .into(),
+        error => error,
+    }
+}
+
+/// Where a damage is whose place in a file is not known.
+const SLED: &str = "sled";
 
 struct Reader<'a> {
     cursor: Cursor,
@@ -150,7 +185,10 @@ impl Reader<'_> {
         index.rows(doc, from, to, &mut |seq, row| {
             let record = match row {
                 LogRow::Inline(record) => record,
-                LogRow::ByPlace { place, .. } => core.files.record_at(place)?,
+                LogRow::ByPlace { place, .. } => {
+                    let read = core.files.record_at(place);
+                    read.map_err(|error| name(error, doc, seq))?
+                }
             };
             if record.seq != seq {
                 return Err(self.damaged(seq, "another record stands in its place"));
@@ -217,7 +255,7 @@ impl Reader<'_> {
             .clone()
             .filter(|damage| damage.seq.is_none_or(|known| known == seq));
         let here = || Damage {
-            file: "sled".into(),
+            file: SLED.into(),
             offset: 0,
             doc: Some(self.doc),
             seq: Some(seq),

@@ -1,17 +1,21 @@
 //! Puts into sled what the journal has and sled has not, and finds out how far every map reaches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use mapweave_proto::{DocId, MapName};
 
+use super::lost::{reaches, tell};
 use crate::catalog::{Catalog, MapState};
-use crate::journal::{Files, Mark, Placed, Walk, Walked};
+use crate::journal::{Claim, Files, Mark, Namer, Placed, Walk, Walked};
 use crate::record::STORE_LOG;
 use crate::sled_log::Index;
 use crate::{Damage, StoreError};
 
 /// Journal bytes that are put into sled at once.
 const PORTION_BYTES: usize = 4 << 20;
+
+/// Most maps in which a damaged record is looked for by its hash.
+const HASH_LOOKUPS_MAX: usize = 10_000;
 
 /// Most damaged places that are reported one by one.
 const PROBLEMS_MAX: usize = 10_000;
@@ -40,6 +44,7 @@ pub(crate) struct Replayed {
 #[derive(Debug)]
 pub(crate) struct Replay<'a> {
     index: &'a Index,
+    files: &'a Files,
     store: [u8; 16],
     from: Mark,
     catalog: Catalog,
@@ -47,8 +52,9 @@ pub(crate) struct Replay<'a> {
     torn: Option<Torn>,
     count: u64,
     problems: Vec<Damage>,
-    /// The last place that was damaged: what a gap behind it is put down to.
-    last_damage: Option<Damage>,
+    namer: Namer,
+    /// Maps marked for a gap before it was known for sure what stood in it.
+    marked: HashSet<DocId>,
     /// Records of an append whose end has not come yet.
     append: Vec<Placed>,
     portion: Vec<Placed>,
@@ -57,11 +63,27 @@ pub(crate) struct Replay<'a> {
     seen: u64,
 }
 
+/// What sled has of a record.
+enum Taken {
+    /// All of it.
+    Known,
+    /// Nothing yet.
+    New,
+}
+
 impl<'a> Replay<'a> {
     /// A replay onto what sled has: `catalog`, and everything before `from`.
-    pub(crate) fn new(index: &'a Index, catalog: Catalog, from: Mark, store: [u8; 16]) -> Self {
+    pub(crate) fn new(
+        index: &'a Index,
+        files: &'a Files,
+        catalog: Catalog,
+        from: Mark,
+        store: [u8; 16],
+    ) -> Self {
+        let namer = namer_of(&catalog, from);
         Self {
             index,
+            files,
             store,
             from,
             catalog,
@@ -69,7 +91,8 @@ impl<'a> Replay<'a> {
             torn: None,
             count: 0,
             problems: Vec::new(),
-            last_damage: None,
+            namer,
+            marked: HashSet::new(),
             append: Vec::new(),
             portion: Vec::new(),
             states: BTreeMap::new(),
@@ -78,15 +101,16 @@ impl<'a> Replay<'a> {
         }
     }
 
-    pub(crate) fn run(mut self, files: &Files) -> Result<Replayed, StoreError> {
+    pub(crate) fn run(mut self) -> Result<Replayed, StoreError> {
         let walk = Walk {
             from: self.from,
             durable: self.from,
             until: None,
         };
-        files.walk(&walk, &mut |walked| self.meet(walked, files))?;
-        self.end_of_append(files);
+        self.files.walk(&walk, &mut |walked| self.meet(walked))?;
+        self.end_of_append();
         self.put()?;
+        self.name_losses()?;
         Ok(Replayed {
             catalog: self.catalog,
             end: self.end,
@@ -97,7 +121,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    fn meet(&mut self, walked: Walked, files: &Files) -> Result<(), StoreError> {
+    fn meet(&mut self, walked: Walked) -> Result<(), StoreError> {
         match walked {
             Walked::Record { placed, continues } => {
                 self.append.push(placed);
@@ -110,7 +134,7 @@ impl<'a> Replay<'a> {
             Walked::File { store } => {
                 if store != self.store {
                     let (file, what) = (
-                        files.journal_dir(),
+                        self.files.journal_dir(),
                         "a journal file belongs to another store".into(),
                     );
                     self.problem(Damage {
@@ -124,10 +148,15 @@ impl<'a> Replay<'a> {
                 Ok(())
             }
             Walked::Damage(damage) => {
-                self.last_damage = Some(damage.clone());
                 self.problem(damage);
                 // What was durable once is kept, also without the rest of its append.
                 self.take_append()
+            }
+            Walked::Lost { damage, claim } => {
+                self.take_append()?;
+                let claim = claim.map(|claim| self.known_by_hash(claim));
+                self.namer.lost(damage, claim.as_ref());
+                Ok(())
             }
             Walked::Torn { file, from, to } => {
                 self.torn = Some(Torn { file, from, to });
@@ -137,7 +166,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The journal ends: an append of which only a part was written was never acknowledged.
-    fn end_of_append(&mut self, files: &Files) {
+    fn end_of_append(&mut self) {
         let Some(first) = self.append.first() else {
             return;
         };
@@ -146,7 +175,7 @@ impl<'a> Replay<'a> {
             .torn
             .map(|torn| torn.to)
             .or_else(|| self.append.last().map(|last| last.end.offset));
-        tracing::info!(file = %files.shown(file).display(), from, "an append that was not finished is cut off");
+        tracing::info!(file = %self.files.shown(file).display(), from, "an append that was not finished is cut off");
         self.torn = Some(Torn {
             file,
             from,
@@ -166,27 +195,52 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// Where a record says to be of a map that there is not, sled may know it by its hash.
+    fn known_by_hash(&self, mut claim: Claim) -> Claim {
+        if self.known(claim.doc).is_some() {
+            return claim;
+        }
+        let is_this = |doc: &DocId| matches!(self.index.row(*doc, claim.seq), Ok(Some(row)) if row.chain() == claim.chain());
+        let docs = self.catalog.states().map(|(doc, _)| doc);
+        let doc = docs.take(HASH_LOOKUPS_MAX).find(is_this);
+        claim.doc = doc.unwrap_or(claim.doc);
+        claim
+    }
+
+    fn known(&self, doc: DocId) -> Option<&MapState> {
+        self.states.get(&doc).or_else(|| self.catalog.state(doc))
+    }
+
     fn take(&mut self, placed: Placed) -> Result<(), StoreError> {
+        let taken = self.place(&placed);
+        self.namer.record(&placed);
         self.end = placed.end;
         self.seen += 1;
+        match taken? {
+            Taken::Known => {}
+            Taken::New => {
+                self.count += 1;
+                self.portion_bytes += placed.place.len as usize;
+                self.portion.push(placed);
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, placed: &Placed) -> Result<Taken, StoreError> {
         let record = &placed.record;
-        let known = self
-            .states
-            .get(&record.doc)
-            .or_else(|| self.catalog.state(record.doc));
-        let mut state = known.cloned().unwrap_or(MapState::NEW);
+        let mut state = self.known(record.doc).cloned().unwrap_or(MapState::NEW);
         if record.seq <= state.head.last {
-            return self.compare(&placed, state);
+            return self.compare(placed, state);
         }
         if record.seq != state.head.last.next() {
-            let what = format!(
-                "records {} to {} are lost",
-                state.head.last.next(),
-                record.seq.0 - 1
-            );
-            self.mark(&mut state, &placed, Some(what));
+            self.mark_gap(&mut state, placed);
         } else if record.chain_after(&state.head.chain) != record.chain {
-            self.mark(&mut state, &placed, None);
+            self.mark(
+                &mut state,
+                placed,
+                "its hash does not follow from the records before it",
+            );
         }
         state.advance(record);
         if state.name.is_none() && record.doc != STORE_LOG {
@@ -194,14 +248,11 @@ impl<'a> Replay<'a> {
             state.name = MapName::parse(&format!("lost/{}", record.doc)).ok();
         }
         self.states.insert(record.doc, state);
-        self.count += 1;
-        self.portion_bytes += placed.place.len as usize;
-        self.portion.push(placed);
-        Ok(())
+        Ok(Taken::New)
     }
 
     /// sled was ahead of its checkpoint: it must have the very same record.
-    fn compare(&mut self, placed: &Placed, mut state: MapState) -> Result<(), StoreError> {
+    fn compare(&mut self, placed: &Placed, mut state: MapState) -> Result<Taken, StoreError> {
         let record = &placed.record;
         if self
             .portion
@@ -211,52 +262,89 @@ impl<'a> Replay<'a> {
             self.put()?;
         }
         match self.index.row(record.doc, record.seq)? {
-            Some(row) if row.chain() == &record.chain => Ok(()),
+            Some(row) if row.chain() == &record.chain => Ok(Taken::Known),
             Some(_) => {
                 self.mark(
                     &mut state,
                     placed,
-                    Some("two records have the same place; the first is kept".into()),
+                    "two records have the same place; the first is kept",
                 );
                 self.states.insert(record.doc, state);
-                Ok(())
+                Ok(Taken::Known)
             }
-            None => {
-                self.count += 1;
-                self.portion_bytes += placed.place.len as usize;
-                self.portion.push(placed.clone());
-                Ok(())
-            }
+            None => Ok(Taken::New),
         }
     }
 
     /// Marks the map as damaged, unless it is already.
-    fn mark(&mut self, state: &mut MapState, placed: &Placed, what: Option<String>) {
-        let record = &placed.record;
-        let place = self.last_damage.clone();
-        let here = || Damage {
-            file: format!("journal file {:08}", placed.place.file).into(),
+    fn mark(&mut self, state: &mut MapState, placed: &Placed, what: &str) {
+        let damage = Damage {
+            file: self.files.shown(placed.place.file),
             offset: placed.place.offset,
-            doc: None,
-            seq: None,
-            what: String::new(),
-        };
-        let mut damage = place.unwrap_or_else(here);
-        damage.doc = Some(record.doc);
-        damage.seq = Some(if what.is_some() {
-            state.head.last.next()
-        } else {
-            record.seq
-        });
-        let what =
-            what.unwrap_or_else(|| "its hash does not follow from the records before it".into());
-        damage.what = if damage.what.is_empty() {
-            what
-        } else {
-            format!("{what} ({})", damage.what)
+            doc: Some(placed.record.doc),
+            seq: Some(placed.record.seq),
+            what: what.to_owned(),
         };
         self.problem(damage.clone());
         state.head.damaged.get_or_insert(damage);
+    }
+
+    /// Records before this one are lost. What is known of the place now goes into sled with the record; the
+    /// end of the journal may tell more.
+    fn mark_gap(&mut self, state: &mut MapState, placed: &Placed) {
+        if state.head.damaged.is_some() {
+            return;
+        }
+        let doc = placed.record.doc;
+        let here = || Damage {
+            file: self.files.shown(placed.place.file),
+            offset: placed.place.offset,
+            doc: None,
+            seq: None,
+            what: "records before this one are missing".into(),
+        };
+        state.head.damaged = Some(Damage {
+            doc: Some(doc),
+            seq: Some(state.head.last.next()),
+            ..self.namer.so_far(doc).unwrap_or_else(here)
+        });
+        self.marked.insert(doc);
+    }
+
+    /// Everything was read: says which records the damaged places cost, and marks the maps for which
+    /// nothing has them any more.
+    fn name_losses(&mut self) -> Result<(), StoreError> {
+        let namer = std::mem::replace(&mut self.namer, Namer::new());
+        let shown = |file| self.files.shown(file);
+        let mut first: BTreeMap<DocId, Damage> = BTreeMap::new();
+        for named in namer.finish(&reaches(&self.catalog), self.end.lsn, &shown) {
+            let (damage, is_lost) = tell(self.index, named);
+            self.problem(damage.clone());
+            if let Some(doc) = damage.doc.filter(|_| is_lost) {
+                let known = first.entry(doc).or_insert_with(|| damage.clone());
+                if damage.seq < known.seq {
+                    *known = damage;
+                }
+            }
+        }
+        let mut states = BTreeMap::new();
+        for (doc, damage) in first {
+            let Some(state) = self.catalog.state(doc) else {
+                continue;
+            };
+            let mut state = state.clone();
+            if self.marked.contains(&doc) {
+                state.head.damaged = Some(damage);
+            } else {
+                state.head.damaged.get_or_insert(damage);
+            }
+            states.insert(doc, state);
+        }
+        self.index.put(&[], &states)?;
+        for (doc, state) in states {
+            self.catalog.put(doc, state);
+        }
+        Ok(())
     }
 
     fn problem(&mut self, damage: Damage) {
@@ -273,5 +361,16 @@ impl<'a> Replay<'a> {
         self.portion.clear();
         self.portion_bytes = 0;
         Ok(())
+    }
+}
+
+/// Behind a checkpoint it is known how far each map has come at least.
+fn namer_of(catalog: &Catalog, from: Mark) -> Namer {
+    let maps = catalog.states();
+    let maps = maps.map(|(doc, state)| (doc, state.head.last, state.head.chain));
+    if from == Mark::START {
+        Namer::new()
+    } else {
+        Namer::behind(from.lsn, maps)
     }
 }

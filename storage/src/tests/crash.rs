@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mapweave_proto::{DocId, Seq};
 use tempfile::TempDir;
 
-use super::{on, open};
+use super::{copy_folder, on, open};
 use crate::contract::{block_on, created, read_all, update};
 use crate::{Cut, FaultyDisk, Health, NewRecord, Random, SledStore, StoreError, UpdateLog};
 
@@ -20,15 +20,15 @@ const DOCS: [DocId; 3] = [
 
 /// What was acknowledged, and what was asked for at most, per map.
 #[derive(Debug, Default)]
-struct Promised {
+pub(super) struct Promised {
     asked: [Vec<Bytes>; 3],
-    acknowledged: [usize; 3],
+    pub(super) acknowledged: [usize; 3],
     /// The newest of each map: older ones may be pruned.
     snapshots: BTreeMap<DocId, Seq>,
 }
 
 /// Writes until it is done or the power is gone.
-fn work(root: &Path, disk: &FaultyDisk, seed: u64, rounds: u32) -> Promised {
+pub(super) fn work(root: &Path, disk: &FaultyDisk, seed: u64, rounds: u32) -> Promised {
     let mut random = Random(seed);
     let mut promised = Promised::default();
     let Ok((store, _)) = SledStore::open(root, on(disk)) else {
@@ -74,18 +74,22 @@ fn work(root: &Path, disk: &FaultyDisk, seed: u64, rounds: u32) -> Promised {
 
 /// Everything acknowledged is there, nothing else than was asked for, and nothing is called damage.
 fn check(root: &Path, disk: &FaultyDisk, promised: &Promised, context: &str) {
+    let lost = lost(root, disk, promised, context);
+    assert_eq!(lost, 0, "{context}: acknowledged records are gone");
+}
+
+/// How many acknowledged records are gone; all else must be right.
+pub(super) fn lost(root: &Path, disk: &FaultyDisk, promised: &Promised, context: &str) -> usize {
     let (store, report) = open(root, on(disk));
     assert!(report.problems.is_empty(), "{context}: {report:?}");
+    let mut lost = 0;
     for (which, doc) in DOCS.into_iter().enumerate() {
         let payloads: Vec<_> = match read_all(&store, doc) {
             Ok(records) => records.into_iter().map(|record| record.payload).collect(),
             Err(StoreError::UnknownMap { .. }) => Vec::new(),
             Err(error) => panic!("{context}: {error}"),
         };
-        assert!(
-            payloads.len() >= promised.acknowledged[which],
-            "{context}: acknowledged records are gone"
-        );
+        lost += promised.acknowledged[which].saturating_sub(payloads.len());
         assert!(
             promised.asked[which].starts_with(&payloads),
             "{context}: other records than were written"
@@ -102,10 +106,11 @@ fn check(root: &Path, disk: &FaultyDisk, promised: &Promised, context: &str) {
     let verified = block_on(store.verify(None)).unwrap();
     assert!(verified.ok, "{context}: {verified:?}");
     store.close().unwrap();
+    lost
 }
 
 /// Does to sled what a power cut may do, and worse.
-fn ruin_sled(root: &Path, random: &mut Random) -> &'static str {
+pub(super) fn ruin_sled(root: &Path, random: &mut Random) -> &'static str {
     let sled = root.join("sled");
     let db = sled.join("db");
     match random.below(5) {
@@ -273,16 +278,4 @@ fn sled_is_rebuilt_from_the_archive_alone() {
     assert_eq!(report.replayed, promised_records as u64);
     drop(store);
     check(dir.path(), &disk, &promised, "archive only");
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -7,7 +7,10 @@ mod damage;
 mod fixture;
 mod full;
 mod kill;
+mod naming;
+mod power;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,4 +38,16 @@ fn on(disk: &FaultyDisk) -> StoreOptions {
 
 fn open(root: &Path, options: StoreOptions) -> (SledStore, RecoveryReport) {
     SledStore::open(root, options).unwrap()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

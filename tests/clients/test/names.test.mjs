@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, converged, docOf, VERSIONS } from '../lib/clients.mjs';
 import { Server } from '../lib/server.mjs';
+import { until } from '../lib/wait.mjs';
 
 const NAMES = ['plain', 'with space', 'folder/map', 'deep/er/with space', 'Žižkov', '地図/東京', "o'brien & co.+1"];
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
@@ -17,7 +18,8 @@ for (const [version, Provider] of Object.entries(VERSIONS)) {
       raw.doc.getMap('feat').set('raw', name);
       quoted.doc.getMap('feat').set('quoted', name);
       await converged(`clients of “${name}”`, raw.doc, quoted.doc);
-      const stored = docOf(await server.state(name));
+      // What others see at once can be read over HTTP as soon as it is stored.
+      const stored = docOf(await until(`“${name}” is stored`, () => server.state(name)));
       assert.deepEqual(stored.getMap('feat').toJSON(), { raw: name, quoted: name });
     }
     const listed = (await server.maps()).map((map) => map.name);

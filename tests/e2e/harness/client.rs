@@ -15,7 +15,7 @@ use yrs::updates::encoder::Encode;
 use yrs::{Any, Doc, Map, MapRef, ReadTxn, StateVector, Transact, TransactionMut, Update};
 
 use super::content::Content;
-use super::server::Server;
+use super::endpoint::Endpoint;
 use super::wait::{until, until_true, within};
 use super::wire::{self, Message};
 
@@ -77,20 +77,20 @@ impl Client {
     }
 
     /// A client that is online and has the server's state.
-    pub async fn join(server: &Server, map: &str) -> Self {
+    pub async fn join(server: &Endpoint, map: &str) -> Self {
         let mut client = Self::offline(map);
         client.go_online(server).await;
         client
     }
 
     /// Connects, exchanges states, and returns when it has the server's.
-    pub async fn go_online(&mut self, server: &Server) {
+    pub async fn go_online(&mut self, server: &Endpoint) {
         self.connect(server).await;
         until_true("the client is synced", || self.state().synced).await;
     }
 
     /// Connects only.
-    pub async fn connect(&mut self, server: &Server) {
+    pub async fn connect(&mut self, server: &Endpoint) {
         assert!(self.tasks.is_empty(), "the client is online already");
         let (sink, source) = connect(server, &self.map).await.split();
         let (out, outbox) = mpsc::unbounded_channel();
@@ -339,7 +339,7 @@ impl Shared {
 ///
 /// # Panics
 /// Where the server refuses it.
-pub async fn connect(server: &Server, map: &str) -> Socket {
+pub async fn connect(server: &Endpoint, map: &str) -> Socket {
     let url = format!("ws://{}/ws/{map}", server.address());
     let (socket, _) = within("the socket is open", connect_async(url))
         .await

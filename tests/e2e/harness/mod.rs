@@ -1,7 +1,13 @@
 //! What the tests stand on: the built server as a process, clients, requests, and waiting for conditions.
 
+#![allow(
+    dead_code,
+    reason = "a harness offers more than the tests of the day use"
+)]
+
 pub mod client;
 pub mod content;
+pub mod endpoint;
 pub mod http;
 pub mod process;
 pub mod random;
@@ -11,6 +17,7 @@ pub mod wire;
 
 pub use client::Client;
 pub use content::Content;
+pub use endpoint::Endpoint;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;

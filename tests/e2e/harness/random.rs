@@ -16,11 +16,6 @@ impl Random {
         Self(seed)
     }
 
-    /// A generator with this seed.
-    pub fn seeded(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// Any number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

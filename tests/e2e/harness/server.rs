@@ -1,6 +1,7 @@
 //! The built server on a free port and a folder of its own: started, killed, stopped, started again.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,9 +9,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::http::{Request, Response};
+use super::endpoint::Endpoint;
 use super::process::{Process, Ran, command, run};
-use super::wait::{until, until_async};
+use super::wait::until;
 
 /// A server of one test. Dropping it kills the process and asserts that its messages tell of no panic and no error.
 pub struct Server {
@@ -18,7 +19,7 @@ pub struct Server {
     data: PathBuf,
     settings: Vec<String>,
     process: Option<Process>,
-    address: SocketAddr,
+    endpoint: Endpoint,
     /// What earlier processes on this folder said.
     log: Vec<String>,
     errors: Errors,
@@ -52,7 +53,7 @@ impl Server {
             folder,
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
             process: None,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            endpoint: Endpoint::at(SocketAddr::from(([127, 0, 0, 1], 0))),
             log: Vec::new(),
             errors: Errors::None,
         }
@@ -85,7 +86,7 @@ impl Server {
         let process = self
             .process
             .insert(Process::spawn(self.command("127.0.0.1:0")));
-        self.address = until("the server says where it listens", || {
+        let address = until("the server says where it listens", || {
             if let Some(status) = process.status() {
                 panic!("the server ended ({status}): {}", process.err().join("\n"));
             }
@@ -94,6 +95,7 @@ impl Server {
             Some(line.parse().expect("an address"))
         })
         .await;
+        self.endpoint = Endpoint::at(address);
     }
 
     /// SIGKILL: no time to save anything.
@@ -147,16 +149,6 @@ impl Server {
         log
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// `http://…` of it.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
@@ -165,80 +157,6 @@ impl Server {
     /// A folder for the test's own files, removed with it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Sends it a request.
-    pub async fn send(&self, request: Request) -> Response {
-        request.send(self.address).await
-    }
-
-    /// GET.
-    pub async fn get(&self, path: &str) -> Response {
-        self.send(Request::get(path)).await
-    }
-
-    /// The document of a map, as one Yjs update.
-    pub async fn state(&self, map: &str) -> Vec<u8> {
-        let answer = self.get(&format!("/api/v1/maps/{map}/state")).await;
-        assert_eq!(answer.status, 200, "map {map}");
-        answer.body
-    }
-
-    /// Writes an update to a map and waits until it is durable; its place in the log.
-    pub async fn post(&self, map: &str, update: Vec<u8>) -> u64 {
-        let path = format!("/api/v1/maps/{map}/state");
-        let request = Request::post(&path, "application/octet-stream", update);
-        let answer = self.send(request).await;
-        assert_eq!(
-            answer.status,
-            200,
-            "{}",
-            String::from_utf8_lossy(&answer.body)
-        );
-        let json = answer.json();
-        assert_eq!(json["durable"], true);
-        json["seq"].as_u64().expect("a place in the log")
-    }
-
-    /// What the list of maps says about a map.
-    pub async fn describe(&self, map: &str) -> Value {
-        let answer = self.get(&format!("/api/v1/maps/{map}")).await;
-        assert_eq!(answer.status, 200, "map {map}");
-        answer.json()
-    }
-
-    /// Records in the log of a map.
-    pub async fn updates(&self, map: &str) -> u64 {
-        let described = self.describe(map).await;
-        described["updates"].as_u64().expect("a number of updates")
-    }
-
-    /// A figure of `/metrics`, summed over all its labels; 0 where there is none yet.
-    ///
-    /// `name` may name labels: `mapweave_sessions_closed_total{code="4422"}`.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let answer = self.get("/metrics").await;
-        assert_eq!(answer.status, 200);
-        let text = String::from_utf8(answer.body).expect("figures are text");
-        text.lines()
-            .filter(|line| {
-                line.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with([' ', '{']))
-            })
-            .map(|line| {
-                let value = line.rsplit(' ').next().expect("a value");
-                value.parse::<f64>().expect("a number")
-            })
-            .sum()
-    }
-
-    /// Waits until so many sockets are open.
-    pub async fn until_sockets(&self, open: usize) {
-        let what = format!("{open} sockets are open");
-        until_async(&what, || async {
-            (self.metric("mapweave_sockets_open").await == open as f64).then_some(())
-        })
-        .await;
     }
 
     /// Runs `mapweave` with these arguments in this test's folder.
@@ -264,6 +182,14 @@ impl Server {
         assert_eq!(verified["ok"], true, "{verified:#}");
         assert_eq!(verified["problems"], serde_json::json!([]));
         verified
+    }
+}
+
+impl Deref for Server {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// After so long, a condition that has not come true will not: generous, since test machines are busy.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often a condition is looked at.
+pub const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The condition's first value.
 ///

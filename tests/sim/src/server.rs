@@ -28,6 +28,7 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 const HELD: HeldLimits = HeldLimits {
     map_bytes_max: 256 << 10,
     source_bytes_max: 64 << 10,
+    ..HeldLimits::NONE
 };
 
 /// The server between two crashes.
@@ -463,20 +464,15 @@ impl Server {
         for broadcast in &fx.broadcast {
             self.broadcast(broadcast, world);
         }
-        for (session, upto) in fx.settled {
-            self.check_settled(session, upto, world.store)?;
-            if let Some(conn) = self.conns.get_mut(&session) {
-                conn.backlog.settled(upto);
-            }
-        }
         for (session, number, refusal) in fx.refused {
             if let Some(conn) = self.conns.get_mut(&session) {
                 conn.backlog.refused(number, refusal);
             }
         }
-        for (session, reason) in fx.close {
+        for (session, upto) in fx.settled {
+            self.check_settled(session, upto, world.store)?;
             if let Some(conn) = self.conns.get_mut(&session) {
-                conn.backlog.close(reason);
+                conn.backlog.settled(upto);
             }
         }
         for (ticket, answer) in fx.replies {
@@ -633,8 +629,7 @@ fn check_mentions(fx: &Effects, present: &BTreeSet<SessionId>) -> Result<(), Str
     let sent = fx.send.iter().map(|(id, _)| ("a message", *id));
     let settled = fx.settled.iter().map(|(id, _)| ("settled updates", *id));
     let refused = fx.refused.iter().map(|(id, ..)| ("a refusal", *id));
-    let closed = fx.close.iter().map(|(id, _)| ("an end", *id));
-    let mut all = sent.chain(settled).chain(refused).chain(closed);
+    let mut all = sent.chain(settled).chain(refused);
     match all.find(|(_, id)| !present.contains(id)) {
         Some((what, id)) => Err(format!("{what} for session {id}, which left")),
         None => Ok(()),

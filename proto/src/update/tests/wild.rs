@@ -269,12 +269,11 @@ fn what_passes_of_mutated_bytes_never_breaks_a_document() {
     );
 }
 
-/// The same for as many seeds as `HUNT_FROM` and `HUNT_TO` say; run by hand.
+/// The same for as many seeds as `HUNT_FROM` and `HUNT_TO` say; a few where they say nothing.
 #[test]
-#[ignore = "takes as long as it is told to"]
 fn hunt() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seeds = number("HUNT_FROM").unwrap_or(0)..number("HUNT_TO").unwrap_or(10_000);
+    let seeds = number("HUNT_FROM").unwrap_or(0)..number("HUNT_TO").unwrap_or(10);
     run(seeds.clone(), structured);
     run(seeds, mutated);
 }

@@ -1,0 +1,349 @@
+//! Rooms as their connections and readers see them, over a store that can be made to wait and to fail.
+
+#![allow(clippy::unwrap_used)]
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, poll};
+use mapweave_proto::{
+    Access, CloseReason, DocId, MapName, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom,
+    scan,
+};
+use mapweave_storage::{
+    Appended, Head, Health, HealthWatch, Identity, Kind, MapEntry, MemoryLog, NewRecord, Origin,
+    Record, Report, Snapshot, StoreError, UpdateLog,
+};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use yrs::{Any, Doc, Map, Transact};
+
+use super::*;
+
+const ALICE: SessionId = SessionId(1);
+
+/// A store in memory whose answers wait for the test.
+struct Gated {
+    log: MemoryLog,
+    appends: watch::Sender<bool>,
+    reads: watch::Sender<bool>,
+    panics: AtomicBool,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            log: MemoryLog::new(),
+            appends: watch::Sender::new(true),
+            reads: watch::Sender::new(true),
+            panics: AtomicBool::new(false),
+        })
+    }
+
+    async fn add(&self, doc: DocId, kind: Kind, payload: Bytes) {
+        let origin = Arc::new(Origin::default());
+        let record = NewRecord {
+            kind,
+            origin,
+            payload,
+        };
+        self.log.append(doc, vec![record]).await.unwrap();
+    }
+}
+
+/// `answer` once `gate` is open.
+fn behind<T: Send + 'static>(
+    gate: &watch::Sender<bool>,
+    answer: BoxFuture<'static, T>,
+) -> BoxFuture<'static, T> {
+    let mut gate = gate.subscribe();
+    async move {
+        gate.wait_for(|open| *open).await.unwrap();
+        answer.await
+    }
+    .boxed()
+}
+
+impl UpdateLog for Gated {
+    fn append(
+        &self,
+        doc: DocId,
+        records: Vec<NewRecord>,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
+        behind(&self.appends, self.log.append(doc, records))
+    }
+
+    fn snapshot(
+        &self,
+        doc: DocId,
+        at: Option<Seq>,
+    ) -> BoxFuture<'static, Result<Option<Snapshot>, StoreError>> {
+        behind(&self.reads, self.log.snapshot(doc, at))
+    }
+
+    fn read_log(
+        &self,
+        doc: DocId,
+        from: Seq,
+        to: Seq,
+    ) -> BoxStream<'static, Result<Record, StoreError>> {
+        self.log.read_log(doc, from, to)
+    }
+
+    fn head(&self, doc: DocId) -> Result<Option<Head>, StoreError> {
+        self.log.head(doc)
+    }
+
+    fn put_snapshot(
+        &self,
+        doc: DocId,
+        upto: Seq,
+        bytes: Bytes,
+    ) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.log.put_snapshot(doc, upto, bytes)
+    }
+
+    fn map(&self, name: &MapName) -> Option<MapEntry> {
+        self.log.map(name)
+    }
+
+    fn maps(&self) -> Vec<MapEntry> {
+        self.log.maps()
+    }
+
+    fn verify(&self, doc: Option<DocId>) -> BoxFuture<'static, Result<Report, StoreError>> {
+        self.log.verify(doc)
+    }
+
+    fn health(&self) -> Health {
+        self.log.health()
+    }
+
+    fn watch_health(&self) -> HealthWatch {
+        self.log.watch_health()
+    }
+
+    fn identity(&self) -> Identity {
+        self.log.identity()
+    }
+}
+
+/// A connection that notes why it was closed.
+#[derive(Debug)]
+struct Listener(watch::Sender<Option<CloseReason>>);
+
+impl Listener {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(None)))
+    }
+
+    async fn closed(&self) -> CloseReason {
+        let mut watch = self.0.subscribe();
+        watch
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone()
+            .unwrap()
+    }
+}
+
+impl Peer for Listener {
+    fn send(&self, _: &Outgoing) {}
+    fn settled(&self, _: u64) {}
+    fn refused(&self, _: u64, _: Refusal) {}
+
+    fn close(&self, reason: CloseReason) {
+        self.0.send_if_modified(|closed| {
+            let first = closed.is_none();
+            closed.get_or_insert(reason);
+            first
+        });
+    }
+
+    fn is_caught_up(&self) -> bool {
+        true
+    }
+}
+
+fn name() -> MapName {
+    MapName::parse("north").unwrap()
+}
+
+fn rooms(store: &Arc<Gated>) -> Arc<Rooms> {
+    let options = RoomOptions {
+        idle_unload: Duration::from_secs(3_600),
+        snapshot_records: 1_000,
+        snapshot_bytes: 1 << 20,
+        held: HeldLimits::default(),
+        core: CoreOptions::default(),
+    };
+    Rooms::new(store.clone(), options, 1 << 30, TaskTracker::new())
+}
+
+fn edit(client: u64, value: impl Into<Any>) -> Scanned {
+    let doc = Doc::with_client_id(client);
+    let map = doc.get_or_insert_map("feat");
+    let mut txn = doc.transact_mut();
+    map.insert(&mut txn, "a", value.into());
+    scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+}
+
+fn says(number: u64, update: Scanned) -> ToRoom {
+    ToRoom::Update {
+        number,
+        update,
+        step2: false,
+    }
+}
+
+async fn join(room: &RoomHandle) -> Arc<Listener> {
+    let peer = Listener::new();
+    let origin = Arc::new(Origin::default());
+    let joined = room.join(ALICE, peer.clone(), origin, Access::ReadWrite);
+    joined.await.unwrap();
+    peer
+}
+
+async fn existing_map(store: &Gated) -> DocId {
+    let doc = DocId::fresh();
+    store
+        .add(doc, Kind::Created { name: name() }, Bytes::new())
+        .await;
+    let update = edit(7, 1).bytes().clone();
+    store.add(doc, Kind::Update, update).await;
+    doc
+}
+
+#[tokio::test]
+async fn a_reader_is_answered_once_what_it_reads_is_durable() {
+    let store = Gated::new();
+    existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    assert_eq!(
+        room.state(StateVector::default()).await.unwrap().seq,
+        Seq(2)
+    );
+    store.appends.send_replace(false);
+    let mut writing = pin!(room.submit(edit(9, 2), Arc::default()));
+    assert!(poll!(&mut writing).is_pending());
+    let mut reading = pin!(room.state(StateVector::default()));
+    assert!(poll!(&mut reading).is_pending());
+    // Requests are taken in their order, so that this answer comes after the other two requests were.
+    room.summary().await.unwrap();
+    assert!(poll!(&mut writing).is_pending());
+    assert!(poll!(&mut reading).is_pending());
+    store.appends.send_replace(true);
+    assert_eq!(reading.await.unwrap().seq, Seq(3));
+    assert_eq!(writing.await.unwrap(), Seq(3));
+}
+
+#[tokio::test]
+async fn who_edits_while_the_map_is_deleted_hears_of_the_deletion() {
+    let store = Gated::new();
+    let doc = existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    let peer = join(&room).await;
+    room.summary().await.unwrap();
+    // The deletion is in the log and the room has not been told yet.
+    store.add(doc, Kind::Deleted, Bytes::new()).await;
+    room.heard(ALICE, says(1, edit(9, 2))).await.unwrap();
+    assert_eq!(peer.closed().await, CloseReason::Deleted);
+}
+
+#[tokio::test]
+async fn a_room_that_panics_closes_its_connections_and_is_entered_anew() {
+    let store = Gated::new();
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    let peer = join(&room).await;
+    store.panics.store(true, Ordering::Relaxed);
+    room.heard(ALICE, says(1, edit(9, 2))).await.unwrap();
+    assert!(matches!(peer.closed().await, CloseReason::Unavailable(_)));
+    store.panics.store(false, Ordering::Relaxed);
+    let again = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    assert_eq!(
+        again.submit(edit(9, 2), Arc::default()).await.unwrap(),
+        Seq(2)
+    );
+}
+
+#[tokio::test]
+async fn a_map_that_is_deleted_while_it_is_loaded_closes_at_once_and_takes_nothing_in() {
+    let store = Gated::new();
+    let doc = existing_map(&store).await;
+    store.reads.send_replace(false);
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    let peer = join(&room).await;
+    room.heard(ALICE, says(1, edit(9, 2))).await.unwrap();
+    store.add(doc, Kind::Deleted, Bytes::new()).await;
+    rooms.dismiss(&name());
+    assert_eq!(peer.closed().await, CloseReason::Deleted);
+    store.reads.send_replace(true);
+    while room.heard(ALICE, ToRoom::QueryAwareness).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.head(doc).unwrap().unwrap().last, Seq(3));
+}
+
+#[tokio::test]
+async fn a_stop_closes_connections_whose_map_is_still_loaded() {
+    let store = Gated::new();
+    existing_map(&store).await;
+    store.reads.send_replace(false);
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    let peer = join(&room).await;
+    rooms.stop();
+    assert_eq!(peer.closed().await, CloseReason::Restarting);
+    store.reads.send_replace(true);
+}
+
+#[tokio::test]
+async fn updates_that_come_while_a_map_is_loaded_keep_their_share_of_the_inbox() {
+    let store = Gated::new();
+    existing_map(&store).await;
+    store.reads.send_replace(false);
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    let _peer = join(&room).await;
+    let large = edit(9, Any::Buffer(vec![0; 49 << 20].into()));
+    room.heard(ALICE, says(1, large.clone())).await.unwrap();
+    let mut second = pin!(room.heard(ALICE, says(2, large)));
+    for _ in 0..100 {
+        assert!(poll!(&mut second).is_pending());
+        tokio::task::yield_now().await;
+    }
+    store.reads.send_replace(true);
+    second.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_map_takes_as_many_connections_as_it_may_and_no_more() {
+    let rooms = rooms(&Gated::new());
+    let room = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    let places: Vec<_> = (0..3).map_while(|_| room.take_place(2)).collect();
+    assert_eq!((places.len(), rooms.connections()), (2, 2));
+    drop(places);
+    assert!(room.take_place(1).is_some());
+}
+
+#[tokio::test]
+async fn a_map_that_somebody_looks_at_and_nobody_wrote_to_is_unknown_to_readers() {
+    let store = Gated::new();
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    let read = || rooms.enter(&name(), IfUnknown::Refuse).err();
+    assert_eq!(read(), Some(EnterError::Unknown { name: name() }));
+    room.create(Arc::default()).await.unwrap();
+    assert_eq!(read(), None);
+}

@@ -1,0 +1,291 @@
+//! Disks that fill up or fail, under the whole server: nothing acknowledged is lost, and nothing is said too early.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use mapweave::config::Config;
+use mapweave::server::{ServeError, listen, run};
+use mapweave::telemetry;
+use mapweave_storage::{FaultyDisk, SledStore, StoreOptions};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::harness::wait::{until_true, within};
+use crate::harness::{Client, Content, Endpoint, Request, Server};
+
+/// The server within this process, over a store whose disk does as it is told.
+struct Hosted {
+    endpoint: Endpoint,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<Result<(), ServeError>>,
+    store: Arc<SledStore>,
+}
+
+impl Hosted {
+    fn start(folder: &TempDir, disk: &FaultyDisk) -> Self {
+        let options = StoreOptions {
+            disk: Arc::new(disk.clone()),
+            free_bytes_min: 0,
+            ..StoreOptions::default()
+        };
+        let (store, report) = SledStore::open(folder.path(), options).expect("a store");
+        assert!(report.problems.is_empty(), "{report:?}");
+        let store = Arc::new(store);
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+        let endpoint = Endpoint::at(listener.local_addr().expect("an address"));
+        let (stop, stopped) = oneshot::channel();
+        let figures = telemetry::metrics().expect("figures");
+        let running = tokio::spawn(run(
+            listener,
+            Arc::new(Config::default()),
+            store.clone(),
+            Arc::new(move || figures.render()),
+            async {
+                // Whoever forgets to stop it has dropped it.
+                let _ = stopped.await;
+            },
+        ));
+        Self {
+            endpoint,
+            stop: Some(stop),
+            running,
+            store,
+        }
+    }
+
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        self.ended().await.expect("a clean stop");
+    }
+
+    /// Waits until the server has ended by itself or was stopped, then closes the store.
+    async fn ended(self) -> Result<(), ServeError> {
+        let ended = within("the server has ended", self.running).await;
+        // A store that failed says so again when it is closed.
+        let _ = Arc::into_inner(self.store).map(SledStore::close);
+        ended.expect("a server that does not panic")
+    }
+}
+
+impl Deref for Hosted {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+/// A file system of the machine's own that is small; gone with the value.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None` without the right to mount.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut mount = Command::new("mount");
+        let options = format!("size={size}");
+        mount.args(["-t", "tmpfs", "-o", &options, "mapweave-e2e"]);
+        let mounted = mount.arg(folder.path()).output().ok()?;
+        mounted.status.success().then(|| Self(folder))
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Takes all room but `left` bytes.
+    fn fill(&self, left: u64) {
+        let room = statvfs(self.0.path()).expect("the room on a disk");
+        let taken = (room.f_bavail * room.f_frsize).saturating_sub(left);
+        let file = std::fs::File::create(self.filler()).expect("a filler");
+        fallocate(&file, FallocateFlags::empty(), 0, taken).expect("the room that there is");
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("the filler");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        // What cannot be unmounted is gone with the machine.
+        let _ = unmount.arg("--lazy").arg(self.0.path()).output();
+    }
+}
+
+/// Fills the disk under a server with clients, looks at what it says, frees the disk and sees it go on.
+async fn survives_a_full_disk(server: &Endpoint, fill: impl Fn(), free: impl Fn()) -> Client {
+    let mut ann = Client::join(server, "m").await;
+    let mut ben = Client::join(server, "m").await;
+    let mut elsewhere = Client::join(server, "other").await;
+    for number in 0..50 {
+        ann.set(&format!("{number}"), f64::from(number));
+        elsewhere.set("same", f64::from(number));
+    }
+    ann.stored().await;
+    elsewhere.stored().await;
+    fill();
+    let mut number = 50;
+    until_true("the server refuses", || {
+        ann.set(&format!("{number}"), f64::from(number));
+        number += 1;
+        ann.is_closed()
+    })
+    .await;
+    // Nobody is left with edits that were shown and are not stored.
+    for client in [&mut ann, &mut ben, &mut elsewhere] {
+        let (code, _) = client.closed().await.expect("a close with a code");
+        assert_eq!(code, 4503);
+    }
+    server.until_ready(503).await;
+    let ready = server.get("/readyz").await.json();
+    assert_eq!(ready["status"], "read-only");
+    assert!(ready["why"].is_string());
+    assert_eq!(server.metric("mapweave_store_ok").await, 0.0);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    let state = Content::of_update(&server.state("m").await);
+    for edit in 0..ann.acknowledged() {
+        assert!(
+            state.get(&edit.to_string()).is_some(),
+            "edit {edit} was acknowledged"
+        );
+    }
+    assert!(ann.acknowledged() >= 50 && ann.acknowledged() < ann.made());
+    let write = Request::post("/api/v1/maps/m/state", "application/octet-stream", [0, 0]);
+    let create = Request::post("/api/v1/maps", "application/json", r#"{"name":"new"}"#);
+    for request in [
+        write,
+        create,
+        Request::upgrade("/ws/m"),
+        Request::new("DELETE", "/api/v1/maps/m"),
+    ] {
+        let answer = server.send(request).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (503, "unavailable")
+        );
+        assert!(answer.header("retry-after").is_some());
+    }
+    free();
+    server.until_ready(200).await;
+    ann.go_online(server).await;
+    ann.stored().await;
+    ben.go_online(server).await;
+    ben.converges_with(&ann).await;
+    let fresh = Client::join(server, "m").await;
+    assert_eq!(fresh.content(), ann.content());
+    ann
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_survived_and_loses_nothing() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::new());
+    let server = Hosted::start(&folder, &disk);
+    let fill = || disk.set_capacity(Some(disk.used() + 10_000));
+    let mut ann = survives_a_full_disk(&server, fill, || disk.set_capacity(None)).await;
+    ann.go_offline().await;
+    server.stop().await;
+    let server = Hosted::start(&folder, &disk);
+    let state = Content::of_update(&server.state("m").await);
+    assert_eq!(state, ann.content());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_disk_that_fills_up_is_survived_where_one_may_be_mounted() {
+    // Without the right to mount, the test above stands for this one.
+    let Some(disk) = SmallDisk::mount("256m") else {
+        return;
+    };
+    let mut server = Server::down(&[]).on(&disk.0.path().join("data"));
+    server.expect_errors();
+    server.restart().await;
+    let fill = || disk.fill(40 << 20);
+    let mut ann = survives_a_full_disk(&server, fill, || disk.free()).await;
+    ann.go_offline().await;
+    server.stop().await;
+    server.verify_folder().await;
+    server.restart().await;
+    let state = Content::of_update(&server.state("m").await);
+    assert_eq!(state, ann.content());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_a_byte_left_may_end_the_server_but_loses_nothing() {
+    // Without the right to mount, the first test stands for this one.
+    let Some(disk) = SmallDisk::mount("256m") else {
+        return;
+    };
+    let data = disk.0.path().join("data");
+    let mut server = Server::down(&[]).on(&data);
+    server.expect_errors();
+    server.restart().await;
+    let mut ann = Client::join(&server, "m").await;
+    for number in 0..50 {
+        ann.set(&format!("{number}"), f64::from(number));
+    }
+    ann.stored().await;
+    disk.fill(0);
+    let mut number = 50;
+    until_true("the server refuses", || {
+        ann.set(&format!("{number}"), f64::from(number));
+        number += 1;
+        ann.is_closed()
+    })
+    .await;
+    ann.closed().await;
+    // It ends by itself when its index cannot be written; nothing waits for that.
+    server.kill().await;
+    let data = data.to_str().expect("a path in UTF-8");
+    let again = ["serve", "--listen", "127.0.0.1:0", "--data", data];
+    let again = server.mapweave(&again).await.exited(1);
+    again.says(&[data, "make room"]);
+    disk.free();
+    server.restart().await;
+    let state = Content::of_update(&server.state("m").await);
+    for edit in 0..ann.acknowledged() {
+        let kept = state.get(&edit.to_string()).is_some();
+        assert!(kept, "edit {edit} was acknowledged");
+    }
+    ann.go_online(&server).await;
+    ann.stored().await;
+    ann.go_offline().await;
+    server.stop().await;
+    server.verify_folder().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_synced_is_never_acknowledged_and_ends_the_server() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::new());
+    let server = Hosted::start(&folder, &disk);
+    let mut ann = Client::join(&server, "m").await;
+    ann.set("kept", 1.0);
+    ann.stored().await;
+    disk.fail_syncs(true);
+    ann.set("unsure", 2.0);
+    let (code, _) = ann.closed().await.expect("a close with a code");
+    assert_eq!(code, 4503);
+    assert_eq!((ann.made(), ann.acknowledged()), (2, 1));
+    let ended = server.ended().await;
+    assert!(
+        matches!(ended, Err(ServeError::StorePoisoned { .. })),
+        "{ended:?}"
+    );
+    disk.fail_syncs(false);
+    let server = Hosted::start(&folder, &disk);
+    let state = Content::of_update(&server.state("m").await);
+    assert!(state.get("kept").is_some());
+    ann.go_online(&server).await;
+    ann.stored().await;
+    let state = Content::of_update(&server.state("m").await);
+    assert_eq!(state, ann.content());
+    ann.go_offline().await;
+    server.stop().await;
+}
