@@ -1,6 +1,6 @@
-//! Whether some updates together hold what another holds, by clocks alone.
+//! Whether what is still to come of an update is in updates that wait already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use mapweave_proto::{ClientId, Scanned};
 
@@ -8,40 +8,59 @@ use mapweave_proto::{ClientId, Scanned};
 type Range = (ClientId, u64, u64);
 
 /// Whether `known` updates hold every struct and every deletion of `update` from `clock` of its client on.
-/// Linear in all of them together, but for a sort of what concerns the same clients.
+///
+/// Structs count as held only where their bytes are equal: an update of somebody else that claims the same
+/// clocks may prove bad later, and must not stand for this one meanwhile. Linear in all of them together, but
+/// for a sort of what concerns the same clients.
 pub(super) fn covers<'a>(
     known: impl Iterator<Item = &'a Scanned> + Clone,
     update: &Scanned,
     clock: impl Fn(ClientId) -> u64,
 ) -> bool {
+    holds_structs(known.clone(), update, &clock) && holds_deletions(known, update, &clock)
+}
+
+fn holds_structs<'a>(
+    known: impl Iterator<Item = &'a Scanned>,
+    update: &Scanned,
+    clock: &impl Fn(ClientId) -> u64,
+) -> bool {
+    let wanted: Vec<_> = update
+        .structs()
+        .filter(|(client, _, end, _)| *end > clock(*client))
+        .collect();
+    let clients: HashSet<ClientId> = wanted.iter().map(|(client, ..)| *client).collect();
+    let known: HashSet<_> = known
+        .flat_map(Scanned::structs)
+        .filter(|(client, ..)| clients.contains(client))
+        .collect();
+    wanted.iter().all(|piece| known.contains(piece))
+}
+
+fn holds_deletions<'a>(
+    known: impl Iterator<Item = &'a Scanned>,
+    update: &Scanned,
+    clock: &impl Fn(ClientId) -> u64,
+) -> bool {
     let beyond = |(client, start, end): Range| (client, start.max(clock(client)), end);
-    let wanted = |of: Vec<Range>| -> Vec<Range> {
-        let beyond = of.into_iter().map(beyond);
-        beyond.filter(|(_, start, end)| start < end).collect()
-    };
-    let has = |of: fn(&Scanned) -> Vec<Range>| {
-        let wanted = wanted(of(update));
-        let clients: BTreeSet<ClientId> = wanted.iter().map(|(client, ..)| *client).collect();
-        let known = known.clone().flat_map(of);
-        let known = joined(
-            known
-                .filter(|(client, ..)| clients.contains(client))
-                .collect(),
-        );
-        wanted.into_iter().all(|range| is_in(&known, range))
-    };
-    has(structs) && has(deletions)
+    let wanted: Vec<Range> = deletions(update)
+        .map(beyond)
+        .filter(|(_, start, end)| start < end)
+        .collect();
+    let clients: BTreeSet<ClientId> = wanted.iter().map(|(client, ..)| *client).collect();
+    let known = known.flat_map(deletions);
+    let known = joined(
+        known
+            .filter(|(client, ..)| clients.contains(client))
+            .collect(),
+    );
+    wanted.into_iter().all(|range| is_in(&known, range))
 }
 
-fn structs(update: &Scanned) -> Vec<Range> {
-    update.clients().collect()
-}
-
-fn deletions(update: &Scanned) -> Vec<Range> {
+fn deletions(update: &Scanned) -> impl Iterator<Item = Range> + '_ {
     update
         .deletes()
         .map(|range| (range.client, range.start, range.end))
-        .collect()
 }
 
 /// The same clocks in sorted ranges that do not touch.

@@ -4,7 +4,7 @@
 //! the document never holds pending parts; one that came too early is *held* here, whole, until what it
 //! builds on arrives. Pure: no clock, no task, no disk. Start at [`Replica::receive`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -333,9 +333,13 @@ impl Replica {
     /// own documents again with every sync, each time cut otherwise.
     fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
         let held = || self.held.iter().map(|held| &held.update);
-        let clock = |client| self.ledger.clock(client);
+        let ends: HashMap<ClientId, u64> = ready.clients().map(|(c, _, end)| (c, end)).collect();
+        let reached = |client| {
+            let ready = ends.get(&client).copied().unwrap_or(0);
+            ready.max(self.ledger.clock(client))
+        };
         held().any(|held| held.bytes() == update.bytes())
-            || coverage::covers(held().chain([ready]), update, clock)
+            || coverage::covers(held(), update, reached)
     }
 
     /// Applies the part of an update with a gap that has all it builds on.
@@ -614,6 +618,18 @@ mod tests {
             .receive(scan(longer, usize::MAX).unwrap(), 2)
             .unwrap();
         assert!(matches!(longer, Outcome::Held { .. }));
+    }
+
+    #[test]
+    fn somebody_elses_structs_at_the_same_clocks_do_not_stand_for_what_waits() {
+        let honest = updates(7, &["a", "b"]);
+        let forged = updates(7, &["x", "y"]);
+        let mut replica = Replica::new(HeldLimits::default());
+        replica.receive(forged[1].clone(), 1).unwrap();
+        let held = replica.receive(honest[1].clone(), 2).unwrap();
+        assert!(matches!(held, Outcome::Held { .. }));
+        let again = replica.receive(honest[1].clone(), 2).unwrap();
+        assert!(matches!(again, Outcome::Nothing));
     }
 
     #[test]

@@ -206,6 +206,27 @@ impl Scanned {
         ranges.is_some_and(|ranges| ranges.cover(start, end) == Cover::Whole)
     }
 
+    /// Its structs as `(client, start, end, bytes)` with the clocks `start..end`; neighbouring GC structs as one,
+    /// holes left out. Equal bytes at equal clocks say the same.
+    pub fn structs(&self) -> impl Iterator<Item = (ClientId, u64, u64, &[u8])> + '_ {
+        self.sections.iter().flat_map(|section| {
+            let pieces = self.pieces_of(section);
+            let ends = pieces.iter().skip(1).map(|next| next.at);
+            let ends = ends.chain([section.ends_at]);
+            let structs = pieces.iter().zip(ends);
+            let structs = structs.filter(|(piece, _)| piece.kind != content::SKIP);
+            structs.map(|(piece, ends_at)| {
+                let bytes = self.bytes.get(piece.at as usize..ends_at as usize);
+                (
+                    ClientId(section.client),
+                    u64::from(piece.start),
+                    u64::from(piece.end),
+                    bytes.unwrap_or_default(),
+                )
+            })
+        })
+    }
+
     pub(super) fn pieces_of(&self, section: &Section) -> &[Piece] {
         self.pieces
             .get(section.first as usize..section.past as usize)

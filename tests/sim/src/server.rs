@@ -40,6 +40,8 @@ pub(crate) struct Server {
     present: BTreeSet<SessionId>,
     /// While the document loads: the whole stored state, if that is the whole truth.
     loading: Option<Option<Bytes>>,
+    /// Inputs that were collected while the document loaded.
+    deferred: usize,
     appended: Seq,
     /// Log position after each update of each session, as far as it has not settled.
     promised: BTreeMap<SessionId, BTreeMap<u64, Seq>>,
@@ -100,6 +102,7 @@ impl Server {
             inbox: VecDeque::new(),
             present: BTreeSet::new(),
             loading: early.then_some(stored),
+            deferred: 0,
             appended: store.last(),
             promised: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -122,7 +125,9 @@ impl Server {
 
     /// The document is there.
     pub(crate) fn loaded(&mut self) {
-        self.loading = None;
+        if self.loading.take().is_some() {
+            self.deferred = self.inbox.len();
+        }
     }
 
     /// What waits for the room's next turn.
@@ -356,6 +361,8 @@ impl Server {
             self.answer_early(stored, world);
             return Ok(());
         }
+        // What was collected while the document loaded is one turn: who was answered early is told the rest of it.
+        let most = most.max(std::mem::take(&mut self.deferred));
         let count = most.min(self.inbox.len());
         let inputs: Vec<Input> = self.inbox.drain(..count).collect();
         self.inputs(inputs, now_ms, world)

@@ -606,8 +606,14 @@ impl Simulation {
     fn come_to_rest(&mut self) -> Result<(), String> {
         self.dismiss_attackers();
         self.settle(true)?;
-        for _ in 0..17 {
+        for _ in 0..4 {
             self.time_passes(1_000)?;
+            self.settle(true)?;
+        }
+        self.check_ghosts()?;
+        // Who comes back with an old clock after a crash is seen everywhere after some renewals of its state.
+        for _ in 0..10 {
+            self.time_passes(5_000)?;
             self.settle(true)?;
         }
         Ok(())
@@ -775,6 +781,17 @@ impl Simulation {
         let truth = self.store.truth().encode_state();
         let truth = Content::of_state(&truth.map_err(|why| why.to_string())?, &[])?;
         differ("the server and its log", &server, &truth)
+    }
+
+    /// Nobody sees somebody who is not there.
+    fn check_ghosts(&self) -> Result<(), String> {
+        let here: BTreeSet<ClientId> = self.seats.iter().map(|seat| seat.client.id()).collect();
+        for (index, seat) in self.seats.iter().enumerate() {
+            if let Some(ghost) = seat.client.states().keys().find(|id| !here.contains(id)) {
+                return Err(format!("client {index} sees {ghost:?}, who has left"));
+            }
+        }
+        Ok(())
     }
 
     fn check_presence(&self) -> Result<(), String> {
