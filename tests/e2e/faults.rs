@@ -14,9 +14,10 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use yrs::Map;
 
 use crate::harness::wait::{until_true, within};
-use crate::harness::{Client, Content, Endpoint, Request, Server};
+use crate::harness::{Client, Content, Endpoint, Request, Server, wire};
 
 /// The server within this process, over a store whose disk does as it is told.
 struct Hosted {
@@ -269,7 +270,11 @@ async fn what_could_not_be_synced_is_never_acknowledged_and_ends_the_server() {
     ann.set("kept", 1.0);
     ann.stored().await;
     disk.fail_syncs(true);
-    ann.set("unsure", 2.0);
+    let unsure = ann.edit_and_lose(|feat, txn| {
+        feat.insert(txn, "unsure", 2.0);
+    });
+    // In one frame: the server has the question for certain before the disk fails.
+    ann.send([wire::update(&unsure), wire::durable(&[2])].concat());
     let (code, _) = ann.closed().await.expect("a close with a code");
     assert_eq!(code, 4503);
     assert_eq!((ann.made(), ann.acknowledged()), (2, 1));
