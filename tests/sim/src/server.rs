@@ -130,6 +130,12 @@ impl Server {
         }
     }
 
+    /// Whether so many answers wait for a client that nothing more is read from it.
+    pub(crate) fn is_clogged(&self, id: SessionId) -> bool {
+        let conn = self.conns.get(&id);
+        conn.is_some_and(|conn| conn.backlog.is_clogged())
+    }
+
     /// What waits for the room's next turn.
     pub(crate) fn inbox_len(&self) -> usize {
         self.inbox.len()

@@ -345,6 +345,9 @@ impl Simulation {
         if way == Way::Up {
             // A connection reads nothing before it has asked to join.
             self.attach(id)?;
+            if self.server.is_clogged(id) {
+                return Ok(());
+            }
         }
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
