@@ -314,6 +314,9 @@ async fn what_commands_tell_is_the_same_on_both_ways() {
     assert_eq!(doctor["ok"], true, "{doctor:#}");
     server.stop().await;
     let by_folder = Commands(&server, Way::Folder);
+    let free_port = ["doctor", "--set", "listen=127.0.0.1:0"];
+    let doctor = by_folder.json(&free_port).await;
+    assert_eq!(doctor["ok"], true, "{doctor:#}");
     assert_eq!(by_folder.json(&["maps"]).await, maps);
     assert_eq!(by_folder.json(&["compact", "b/c d"]).await, compacted);
     let mut again = by_folder.json(&["verify"]).await;

@@ -11,6 +11,7 @@ use mapweave::server::{ServeError, listen, run};
 use mapweave::telemetry;
 use mapweave_storage::{FaultyDisk, SledStore, StoreOptions};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -99,12 +100,23 @@ impl SmallDisk {
         self.0.path().join("filler")
     }
 
-    /// Takes all room but `left` bytes.
+    /// Takes all room but `left` bytes, while the server goes on writing.
     fn fill(&self, left: u64) {
-        let room = statvfs(self.0.path()).expect("the room on a disk");
-        let taken = (room.f_bavail * room.f_frsize).saturating_sub(left);
         let file = std::fs::File::create(self.filler()).expect("a filler");
-        fallocate(&file, FallocateFlags::empty(), 0, taken).expect("the room that there is");
+        let mut taken = 0;
+        loop {
+            let room = statvfs(self.0.path()).expect("the room on a disk");
+            let free = (room.f_bavail * room.f_frsize).saturating_sub(left);
+            if free == 0 {
+                return;
+            }
+            match fallocate(&file, FallocateFlags::empty(), taken, free) {
+                Ok(()) => taken += free,
+                // The server was faster: there is less room than there was.
+                Err(Errno::NOSPC) => {}
+                Err(error) => panic!("cannot fill the disk: {error}"),
+            }
+        }
     }
 
     fn free(&self) {
