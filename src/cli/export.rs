@@ -13,7 +13,7 @@ use super::args::ExportArgs;
 use super::console::Console;
 use super::target::{self, Intent};
 use crate::config::{Config, Environment};
-use crate::formats::{self, ExportError, ExportFilter, Format};
+use crate::formats::{self, ExportError, ExportFilter, ExportOptions, Format};
 use crate::model::MapView;
 use crate::room::{HeldLimits, Refused, Replica};
 use crate::{Error, Exit};
@@ -107,6 +107,7 @@ enum Content {
         view: Box<MapView>,
         format: Format,
         filter: ExportFilter,
+        options: ExportOptions,
     },
 }
 
@@ -128,10 +129,15 @@ impl Content {
             layer: args.layer.clone(),
             bbox: args.bbox,
         };
+        let options = ExportOptions {
+            precision: args.precision,
+            with_bbox: args.with_bbox,
+        };
         Ok(Self::Features {
             view,
             format,
             filter,
+            options,
         })
     }
 
@@ -150,7 +156,8 @@ impl Content {
                 view,
                 format,
                 filter,
-            } => match formats::export(view, *format, filter, out) {
+                options,
+            } => match formats::export_with(view, *format, filter, *options, out) {
                 Ok(report) => Ok(format!("{} features written", report.features)),
                 Err(ExportError::Io(error)) => Err(failed(error)),
                 Err(other) => Err(Error::Export(other)),

@@ -4,11 +4,15 @@
 //! do; a file of any size is read in the memory of its largest record. Writing is a function of the document's
 //! content, byte for byte. Nothing here knows a document's inner layout.
 
+mod antimeridian;
+mod crs;
 mod error;
 mod export;
 mod geojson;
 mod geojsonseq;
+mod notes;
 mod records;
+mod shape;
 mod sniff;
 mod source;
 #[cfg(test)]
@@ -17,10 +21,14 @@ mod tests;
 use std::ffi::OsStr;
 use std::path::Path;
 
+pub use crs::{Crs, Projected, UnknownCrs};
 pub use error::{Fault, RecordError};
-pub use export::{ExportError, ExportFilter, ExportReport, export};
+pub use export::{
+    ExportError, ExportFilter, ExportOptions, ExportReport, PRECISION_MAX, export, export_with,
+};
 pub use geojson::feature_json;
-pub use records::{Records, read};
+pub use notes::{Note, Notes};
+pub use records::{ReadOptions, Records, read, read_with};
 pub use source::RECORD_BYTES_MAX;
 
 pub use crate::model::{InputFeature, Place};

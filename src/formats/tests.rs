@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use yrs::{Doc, Transact};
 
 use super::{
-    ExportError, ExportFilter, Fault, Format, RECORD_BYTES_MAX, RecordError, export, read,
+    ExportError, ExportFilter, ExportOptions, Fault, Format, RECORD_BYTES_MAX, ReadOptions,
+    RecordError, export, export_with, read, read_with,
 };
 use crate::model::{
     ImportOptions, InputFault, InputFeature, MapView, Sid, VALUE_BYTES_MAX, canonical, upsert,
@@ -240,6 +241,109 @@ fn every_invalid_file_gets_its_own_clear_error_and_its_other_records_are_read() 
     );
 }
 
+/// Whether coordinates are the same but for rounding.
+fn near(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(a, b))
+        }
+        _ => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
+    }
+}
+
+#[test]
+fn every_odd_kind_of_geojson_has_its_stated_result() {
+    let manifest = fixtures("kinds")[0].with_file_name("expected.json");
+    let expected: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+    let files = fixtures("kinds");
+    assert_eq!(files.len(), expected.as_object().unwrap().len());
+    assert!(files.len() >= 60);
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let wanted = &expected[name];
+        let bytes = std::fs::read(&path).unwrap();
+        let mut reading = read(&bytes[..], Format::GeoJson);
+        let results: Vec<_> = reading.by_ref().collect();
+        let errors: Vec<String> = results
+            .iter()
+            .filter_map(|result| Some(result.as_ref().err()?.to_string()))
+            .collect();
+        if let Some(refused) = wanted.get("refused") {
+            let refused = refused.as_str().unwrap();
+            assert!(
+                errors.len() == 1 && errors[0].contains(refused),
+                "{name}: {errors:?}"
+            );
+            continue;
+        }
+        let features: Vec<&InputFeature> = results
+            .iter()
+            .map(|result| result.as_ref().unwrap())
+            .collect();
+        assert_eq!(features.len(), 1, "{name}");
+        let notes: Vec<&str> = reading
+            .notes()
+            .iter()
+            .map(|(note, _)| note.code())
+            .collect();
+        assert_eq!(json!(notes), wanted["notes"], "{name}");
+        if let Some(coordinates) = wanted.get("coordinates") {
+            let found = features[0].geometry().unwrap().to_value();
+            assert!(near(&found["coordinates"], coordinates), "{name}: {found}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_says_about_the_reference_system_counts_more_than_the_file() {
+    let text = r#"{"type":"Feature","crs":{"type":"name","properties":{"name":"EPSG:99999"}},"geometry":{"type":"Point","coordinates":[500000,0]},"properties":{}}"#;
+    let options = ReadOptions {
+        crs: Some("EPSG:32631".parse().unwrap()),
+        ..ReadOptions::default()
+    };
+    for format in [Format::GeoJson, Format::GeoJsonSeq] {
+        let feature = read_with(text.as_bytes(), format, &options)
+            .next()
+            .unwrap()
+            .unwrap();
+        let found = feature.geometry().unwrap().to_value();
+        assert!(near(&found["coordinates"], &json!([3, 0])), "{found}");
+    }
+}
+
+#[test]
+fn exports_round_and_say_boxes_on_demand_only() {
+    let doc = Doc::with_client_id(1);
+    let line = r#"{"type":"Feature","id":"a","geometry":{"type":"LineString","coordinates":[[170,0.123456789],[179,0.123456789]]},"properties":{}}"#;
+    import(
+        &doc,
+        records(line, Format::GeoJsonSeq)
+            .into_iter()
+            .map(Result::unwrap),
+        None,
+    );
+    let options = ExportOptions {
+        precision: Some(3),
+        with_bbox: true,
+    };
+    let mut out = Vec::new();
+    export_with(
+        &view(&doc),
+        Format::GeoJson,
+        &ExportFilter::default(),
+        options,
+        &mut out,
+    )
+    .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["bbox"], json!([170, 0.123, 179, 0.123]));
+    assert_eq!(out["features"][0]["bbox"], out["bbox"]);
+    assert_eq!(
+        out["features"][0]["geometry"]["coordinates"],
+        json!([[170, 0.123], [179, 0.123]])
+    );
+}
+
 fn hint(name: &str) -> &'static str {
     let path = fixtures("invalid")[0].with_file_name(name);
     let records = records(std::fs::read(path).unwrap(), Format::GeoJson);
@@ -254,7 +358,7 @@ fn hints_say_what_the_mistake_comes_from() {
     assert!(hint("comment.geojson").contains("no comments"));
     assert!(hint("comma-in-a-feature.geojson").contains("comma"));
     assert!(hint("latitude-out-of-range.geojson").contains("swapped"));
-    assert!(hint("projected-metres.geojson").contains("EPSG:4326"));
+    assert!(hint("projected-metres.geojson").contains("--crs"));
     assert!(hint("longitude-out-of-range.geojson").contains("antimeridian"));
     assert!(hint("topojson.geojson").contains("topo2geo"));
     assert!(hint("esri.geojson").contains("f=geojson"));
