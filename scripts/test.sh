@@ -56,6 +56,7 @@ step web-test in_web npm run --silent test
 step rust-test cargo test --workspace --locked -- --skip clients::
 step fuzz-smoke env FUZZ_ITERATIONS="${FUZZ_ITERATIONS:-20000}" cargo test -p mapweave-fuzz --locked
 step build cargo build --locked
+step formats target/gdal/bin/python tests/formats/run.py "$bin"
 step clients env MAPWEAVE_BIN="$bin" npm --prefix tests/clients test --silent
 
 echo "$passed passed, $failed failed"

@@ -37,12 +37,15 @@ impl Sink {
     /// For a name that is none, with those that are.
     pub fn parse(name: &str) -> Result<Self, String> {
         match Format::from_name(name) {
-            Some(format) => Ok(Self::Features(format)),
+            Some(format) if format.is_writable() => Ok(Self::Features(format)),
             None if name == "yjs" => Ok(Self::Update),
-            None => Err(format!(
-                "formats are {}, yjs",
-                Format::ALL.map(Format::name).join(", ")
-            )),
+            _ => {
+                let writable = Format::ALL
+                    .into_iter()
+                    .filter(|format| format.is_writable());
+                let names: Vec<&str> = writable.map(Format::name).collect();
+                Err(format!("formats to write are {}, yjs", names.join(", ")))
+            }
         }
     }
 
@@ -158,6 +161,12 @@ impl Content {
                 filter,
                 options,
             } => match formats::export_with(view, *format, filter, *options, out) {
+                Ok(report) if report.left_out > 0 => Ok(format!(
+                    "{} features written, {} left out because {} cannot hold their geometry,",
+                    report.features,
+                    report.left_out,
+                    format.name()
+                )),
                 Ok(report) => Ok(format!("{} features written", report.features)),
                 Err(ExportError::Io(error)) => Err(failed(error)),
                 Err(other) => Err(Error::Export(other)),

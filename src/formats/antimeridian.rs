@@ -326,7 +326,7 @@ fn join(chains: &[&Chain], numbers: usize) -> Vec<Segment> {
 }
 
 /// Whether a ring goes around a place, by the even-odd rule.
-fn contains(ring: &Segment, place: Vertex<'_>, numbers: usize) -> bool {
+pub(super) fn contains(ring: &Segment, place: Vertex<'_>, numbers: usize) -> bool {
     let vertices: Vec<Vertex<'_>> = ring.chunks_exact(numbers).collect();
     let edges = vertices.iter().zip(vertices.iter().cycle().skip(1));
     edges

@@ -11,6 +11,8 @@ use super::antimeridian;
 use super::geojson::write_collection;
 use super::geojsonseq::write_sequence;
 use super::shape::turned;
+use super::table::{one_table, tables};
+use super::{csv, fgb, gpkg, gpx, kml};
 use crate::geometry::{BBox, Geometry, Shape, json_number};
 use crate::model::{Feature, MapView};
 
@@ -40,6 +42,8 @@ pub const PRECISION_MAX: u8 = 15;
 pub struct ExportReport {
     /// Features written.
     pub features: u64,
+    /// Features left out because the format cannot hold their geometry.
+    pub left_out: u64,
 }
 
 /// Why an export stopped.
@@ -49,6 +53,12 @@ pub enum ExportError {
     /// The output took no more.
     #[error("cannot write: {0}")]
     Io(#[from] io::Error),
+    /// The format is for reading only.
+    #[error("{} files are read, not written: write gpkg instead", .format.name())]
+    ReadOnly {
+        /// What was asked for.
+        format: Format,
+    },
     /// There is no such layer.
     #[error("there is no layer {wanted:?}; {}", layers(.known))]
     UnknownLayer {
@@ -107,11 +117,47 @@ pub fn export_with(
         let features = view.features().filter(wanted);
         features.map(move |feature| distinct(prepared(feature, format, options), &mut ids))
     };
-    let features = match format {
+    let mut left_out = 0;
+    let written = match format {
         Format::GeoJson => write_collection(&features, options, out)?,
         Format::GeoJsonSeq => write_sequence(features(), options, out)?,
+        Format::Csv | Format::Kml | Format::Kmz => {
+            let mut ids = HashSet::new();
+            let mut feature = |fid: &str| {
+                let feature = prepared(view.feature(fid)?, format, options);
+                Some(distinct(feature, &mut ids))
+            };
+            let write = match format {
+                Format::Csv => csv::write,
+                Format::Kml => kml::write,
+                _ => kml::write_packed,
+            };
+            write(&tables(view, features()), &mut feature, out)?
+        }
+        Format::GeoPackage => {
+            let mut feature = |fid: &str| Some(prepared(view.feature(fid)?, format, options));
+            gpkg::write(
+                &tables(view, view.features().filter(wanted)),
+                &mut feature,
+                out,
+            )?
+        }
+        Format::FlatGeobuf => {
+            let mut feature = |fid: &str| Some(prepared(view.feature(fid)?, format, options));
+            let table = one_table(view, view.features().filter(wanted));
+            fgb::write(&table, &mut feature, out)?
+        }
+        Format::Shapefile => return Err(ExportError::ReadOnly { format }),
+        Format::Gpx => {
+            let written = gpx::write(&features, out)?;
+            left_out = written.left_out;
+            written.features
+        }
     };
-    Ok(ExportReport { features })
+    Ok(ExportReport {
+        features: written,
+        left_out,
+    })
 }
 
 /// The feature under its document's id, where another one in the file has its original id already, as rows of two
@@ -130,6 +176,7 @@ fn prepared(mut feature: Feature, format: Format, options: ExportOptions) -> Fea
     if let Some(Geometry::Shape(shape)) = &mut feature.geometry {
         let across = match format {
             Format::GeoJson | Format::GeoJsonSeq => antimeridian::cut(shape),
+            _ => None,
         };
         if let Some(cut) = across {
             *shape = cut;

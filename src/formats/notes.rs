@@ -13,16 +13,19 @@ pub enum Note {
     RingTurned,
     /// Numbers beyond longitude, latitude and height were left out (RFC 7946 §3.1.1).
     NumbersDropped,
+    /// Lines of fewer than two positions, as a receiver leaves them when it loses sight, were left out.
+    ShortLine,
     /// Coordinates came from another reference system.
     Reprojected,
 }
 
 impl Note {
     /// All notes.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::RingClosed,
         Self::RingTurned,
         Self::NumbersDropped,
+        Self::ShortLine,
         Self::Reprojected,
     ];
 
@@ -33,6 +36,7 @@ impl Note {
             Self::RingClosed => "ring-closed",
             Self::RingTurned => "ring-turned",
             Self::NumbersDropped => "numbers-dropped",
+            Self::ShortLine => "short-line",
             Self::Reprojected => "reprojected",
         }
     }
@@ -51,6 +55,7 @@ impl fmt::Display for Note {
             Self::NumbersDropped => {
                 "had positions of more than three numbers, of which three were kept"
             }
+            Self::ShortLine => "had lines of fewer than two positions, which were left out",
             Self::Reprojected => "were converted to WGS 84",
         })
     }

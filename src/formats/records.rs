@@ -1,13 +1,15 @@
 //! Records of any format as features to import: ids are derived and repeated ones found here, once for all formats.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::crs::{Crs, FileCrs};
 use super::error::{Fault, RecordError};
 use super::notes::{NoteSet, Notes};
-use super::{Format, geojson, geojsonseq};
+use super::{Format, csv, fgb, geojson, geojsonseq, gpkg, gpx, kml, shp};
 use crate::model::{Content, Fid, InputFeature, Place, SourceId};
 
 /// How to read a file, where it does not say so itself.
@@ -80,7 +82,48 @@ pub fn read_with<'r>(reader: impl Read + 'r, format: Format, options: &ReadOptio
     Records::new(match format {
         Format::GeoJson => Box::new(geojson::Reader::new(reader, crs)),
         Format::GeoJsonSeq => Box::new(geojsonseq::Reader::new(reader, crs)),
+        Format::Csv => Box::new(csv::Reader::new(reader, options)),
+        Format::Gpx => Box::new(gpx::Reader::new(reader, crs)),
+        Format::Kml => Box::new(kml::Reader::new(reader, crs)),
+        Format::Kmz => opened(kml::packed(reader, crs)),
+        Format::GeoPackage => opened(gpkg::Reader::copy(reader, crs)),
+        Format::FlatGeobuf => Box::new(fgb::Reader::new(BufReader::new(reader), crs)),
+        Format::Shapefile => opened(shp::Reader::open(reader, crs)),
     })
+}
+
+/// As [`read_with`], of a file that is there. Formats that are read in any order need no copy of it then.
+///
+/// # Errors
+/// When the file cannot be opened; what is wrong in it comes from the iterator.
+pub fn read_file(
+    path: &Path,
+    format: Format,
+    options: &ReadOptions,
+) -> std::io::Result<Records<'static>> {
+    let file = File::open(path)?;
+    Ok(match format {
+        Format::GeoPackage => Records::new(opened(gpkg::Reader::open(path, options.file_crs()))),
+        _ => read_with(file, format, options),
+    })
+}
+
+/// The reader of a file that could be opened, else one that says why not.
+fn opened<'r>(reader: Result<impl Reading + 'r, Fault>) -> Box<dyn Reading + 'r> {
+    match reader {
+        Ok(reader) => Box::new(reader),
+        Err(fault) => Box::new(Unopened(Some(fault))),
+    }
+}
+
+/// A file that could not be opened.
+struct Unopened(Option<Fault>);
+
+impl Reading for Unopened {
+    fn next(&mut self) -> Option<Record> {
+        let fault = self.0.take()?;
+        Some(Err(RecordError::of_file(Place::default(), fault)))
+    }
 }
 
 /// The iterator that [`read`] returns. After a fatal error or the end it yields nothing more.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::crs::Crs;
 use super::error::Fault;
 use super::notes::{Note, NoteSet};
-use crate::geometry::{Coords, Dims, Element, Geometry, Kind, Part, Segment, Shape, ShapeFault};
+use crate::geometry::{Coords, Dims, Geometry, Kind, Part, Segment, Shape, ShapeFault};
 use crate::model::{NESTING_MAX, canonical, nests_within};
 
 /// The type of a geometry of geometries.
@@ -147,9 +147,16 @@ pub(super) fn turned(shape: &Shape) -> Option<Shape> {
         return None;
     }
     let numbers = shape.dims().numbers();
+    // A ring so flat that its area is rounding alone stays as it is: turned, it might seem wrong again.
     let wrong = |index: usize, ring: &Segment| {
-        let area = doubled_area(ring, numbers);
-        if index == 0 { area < 0.0 } else { area > 0.0 }
+        let area = doubled_area(ring.chunks_exact(numbers));
+        let back = ring.chunks_exact(numbers).take(1);
+        let back = doubled_area(back.chain(ring.chunks_exact(numbers).skip(1).rev()));
+        if index == 0 {
+            area < 0.0 && back >= 0.0
+        } else {
+            area > 0.0 && back <= 0.0
+        }
     };
     let any = shape.parts().iter().any(|part| {
         part.iter()
@@ -186,13 +193,11 @@ pub(super) fn turned(shape: &Shape) -> Option<Shape> {
 
 /// Twice the planar area of an open ring, positive if it runs counter-clockwise; relative to its first vertex, so that
 /// small rings far from the origin keep their sign.
-fn doubled_area(ring: &[f64], numbers: usize) -> f64 {
-    let mut vertices = ring
-        .chunks_exact(numbers)
-        .filter_map(|vertex| match vertex {
-            [x, y, ..] => Some((*x, *y)),
-            _ => None,
-        });
+fn doubled_area<'v>(ring: impl Iterator<Item = &'v [f64]>) -> f64 {
+    let mut vertices = ring.filter_map(|vertex| match vertex {
+        [x, y, ..] => Some((*x, *y)),
+        _ => None,
+    });
     let Some((x0, y0)) = vertices.next() else {
         return 0.0;
     };
@@ -204,11 +209,6 @@ fn doubled_area(ring: &[f64], numbers: usize) -> f64 {
         before = here;
     }
     area
-}
-
-/// A position of two or three numbers.
-pub(super) fn position(values: [f64; 3], dims: Dims) -> Coords {
-    Coords::array(values.into_iter().take(dims.numbers()).map(Element::Number))
 }
 
 /// A geometry to write: simple shapes, empty geometries and collections of them.

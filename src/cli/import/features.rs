@@ -11,7 +11,7 @@ use super::input::{Input, Source};
 use super::spool::{Spool, spool_error};
 use super::{FileReport, Gathered, Watched, Wrong, Wrongs, bad_file, bar};
 use crate::Error;
-use crate::formats::{self, InputFeature, ReadOptions, Records};
+use crate::formats::{self, Format, InputFeature, ReadOptions, Records};
 use crate::model::{ImportOptions, Random, Sid, Who, upsert};
 use crate::room::Replica;
 
@@ -90,8 +90,15 @@ fn one(
         x: args.x.clone(),
         y: args.y.clone(),
     };
+    // A GeoPackage is read where it lies: what another program has not merged into it yet lies beside it.
+    let records = match &input.path {
+        Some(path) if format == Format::GeoPackage => {
+            formats::read_file(path, format, &options).map_err(Error::io("open", path))?
+        }
+        _ => formats::read_with(bar.wrap_read(reader), format, &options),
+    };
     let mut good = Good {
-        records: formats::read_with(bar.wrap_read(reader), format, &options),
+        records,
         file: input.name(),
         wrongs,
         keep_going: args.keep_going,

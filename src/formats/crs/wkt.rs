@@ -345,20 +345,61 @@ fn simple(name: &str) -> String {
 }
 
 /// Esri's names of datums beside those of the EPSG table, both as [`simple`] writes them.
-const ESRI_DATUMS: [(&str, &str); 10] = [
-    ("detrs1989", "europeanterrestrialreferencesystem1989"),
+const ESRI_DATUMS: [(&str, &str); 39] = [
     ("dnorthamerican1983", "northamericandatum1983"),
     ("dnorthamerican1927", "northamericandatum1927"),
+    ("drgf1993", "reseaugeodesiquefrancais1993"),
+    ("dntf", "nouvelletriangulationfrancaise"),
+    ("dbelge1972", "reseaunationalbelge1972"),
+    ("dmgi", "militargeographischeinstitute"),
+    ("dsjtsk", "systemjednotnetrigonometrickesitekatastralni"),
+    ("dnewzealand1949", "newzealandgeodeticdatum1949"),
+    ("daustralian1966", "australiangeodeticdatum1966"),
+    ("daustralian1984", "australiangeodeticdatum1984"),
+    ("dsouthamerican1969", "southamericandatum1969"),
+    (
+        "dnorthamerican1983harn",
+        "nad83highaccuracyreferencenetwork",
+    ),
+    ("dnad19832011", "nad83nationalspatialreferencesystem2011"),
+    (
+        "dnorthamerican1983csrs",
+        "nad83canadianspatialreferencesystem",
+    ),
+    (
+        "dnad1983nsrs2007",
+        "nad83nationalspatialreferencesystem2007",
+    ),
+    ("djgd2011", "japanesegeodeticdatum2011"),
+    ("drt1990", "riketskoordinatsystem1990"),
+    ("dkkj", "kartastokoordinaattijarjestelma1966"),
+    ("dkkj", "kartastokoordinaattijarjestelma1966"),
+    ("dlithuania1994", "lithuania1994etrs89"),
+    ("dlithuania1994", "lithuania1994etrs89"),
+    ("dmagna", "marcogeocentriconacionaldereferencia"),
+    ("digm1995", "istitutogeograficomilitaire1995"),
+    ("dkorea2000", "geocentricdatumofkorea"),
+    ("dhartebeesthoek1994", "hartebeesthoek94"),
     ("deuropean1950", "europeandatum1950"),
-    ("dtokyo", "tokyo"),
-    ("dgda1994", "geocentricdatumofaustralia1994"),
-    ("dgda2020", "geocentricdatumofaustralia2020"),
-    ("dnzgd2000", "newzealandgeodeticdatum2000"),
+    ("dtm75", "geodeticdatumof1965"),
+    ("dlisbon", "lisbon1937"),
+    ("dhungarian1972", "hungariandatum1972"),
+    ("disrael", "israel1993"),
+    ("detrs1989", "europeanterrestrialreferencesystem1989"),
     (
         "dsirgas2000",
         "sistemadereferenciageocentricoparalasamericas2000",
     ),
+    ("dgda1994", "geocentricdatumofaustralia1994"),
+    ("dgda2020", "geocentricdatumofaustralia2020"),
+    ("dnzgd2000", "newzealandgeodeticdatum2000"),
     ("djgd2000", "japanesegeodeticdatum2000"),
+    ("ditrf2000", "internationalterrestrialreferenceframe2000"),
+    ("dposgar2007", "posicionesgeodesicasargentinas2007"),
+    (
+        "dprovisionalsamerican1956",
+        "provisionalsouthamericandatum1956",
+    ),
 ];
 
 /// What PROJ calls the datums of the EPSG table, by their names; made once.
