@@ -314,6 +314,22 @@ impl<'t> Node<'t> {
             "cylindricalequalarea" => {
                 format!("+proj=cea{}{}", set("lon_0", lon_0), set("lat_ts", lat_1))
             }
+            "hotineobliquemercator"
+            | "hotineobliquemercatorazimuthcenter"
+            | "hotineobliquemercatorazimuthnaturalorigin"
+            | "swissobliquecylindrical"
+                if angle(&["azimuth"]).is_none_or(|azimuth| (azimuth - 90.0).abs() < 1e-9) =>
+            {
+                format!("+proj=somerc{usual}")
+            }
+            "hotineobliquemercatorazimuthcenter" => format!(
+                "+proj=omerc{}{}{}{}{}",
+                set("lat_0", lat_0),
+                set("lonc", lon_0),
+                set("alpha", angle(&["azimuth"])),
+                set("gamma", angle(&["rectified_grid_angle"])),
+                set("k_0", scale)
+            ),
             "cassini" | "cassinisoldner" => {
                 format!("+proj=cass{}{}", set("lat_0", lat_0), set("lon_0", lon_0))
             }
