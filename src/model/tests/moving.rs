@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use yrs::updates::decoder::Decode;
-use yrs::{Any, Doc, Map, Out, ReadTxn, Text, TextPrelim, Transact, Update, WriteTxn};
+use yrs::{Any, Doc, Map, Out, Text, TextPrelim, Transact, Update, WriteTxn};
 
 use super::reading::any_entry;
 use super::{doc, json, put, put_any, update_of};
