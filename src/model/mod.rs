@@ -8,6 +8,8 @@
 
 mod diff;
 mod edit;
+mod edit_error;
+mod editor;
 mod entry;
 mod feature;
 mod geometry_edit;
@@ -18,20 +20,30 @@ mod json;
 mod key;
 mod keys;
 mod layer;
+mod line_edit;
 mod moving;
+mod naming;
 mod note;
 mod opening;
+mod operate;
+mod operation;
 mod pack;
 mod random;
 mod read;
 mod record;
 mod report;
 mod schema;
+mod staging;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod text;
+mod upsert;
 mod view;
+mod writer;
 
+pub use edit_error::EditError;
+pub use editor::{Editor, Plan, Yielded};
 pub use feature::{Edited, Feature, State};
 pub use id::{Fid, Lid, SOURCE_ID_BYTES_MAX, Sid, SourceId};
 pub use import::{
@@ -44,6 +56,7 @@ pub use json::{NESTING_MAX, canonical, nests_within, sorted};
 pub use layer::Layer;
 pub use moving::{Changes, Delta, Watch};
 pub use note::{Attachment, Note};
+pub use operation::{GeoJson, Operation, VertexMove, VertexName};
 pub use pack::{pack, unpack};
 pub use random::Random;
 pub use report::{Problem, Target};

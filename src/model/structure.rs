@@ -7,7 +7,7 @@ use yrs::Any;
 
 use super::entry::Overlays;
 use super::json::{number, text};
-use super::key::{IMPLICIT_KEYS_MAX, implicit, is_key};
+use super::key::{IMPLICIT_KEYS_MAX, implicit, index_of_implicit, is_key};
 use super::pack::unpack;
 use super::record::Record;
 use super::schema::{Address, Root, integer, is_place, place_order};
@@ -147,6 +147,15 @@ impl<'r> Named<'r> {
             .unwrap_or(VertexKey::Implicit(index))
     }
 
+    /// The index of the vertex with this key.
+    pub(super) fn index_of(&self, key: &str) -> Option<usize> {
+        match &self.keys {
+            // Keys ascend.
+            Some(keys) => keys.binary_search_by(|other| (*other.text()).cmp(key)).ok(),
+            None => index_of_implicit(key),
+        }
+    }
+
     /// `gen/P.S`
     pub(super) fn target(&self, generation: &str) -> String {
         format!("{generation}/{}.{}", self.part, self.segment)
@@ -232,7 +241,7 @@ pub(super) fn structure<'r, 'k: 'r>(
 
 /// Whether the base shape has a segment of this name, so that no other can be added under it.
 pub(super) fn is_base(shape: &Shape, address: &Address<'_>) -> bool {
-    let index = |name: &str| name.parse::<usize>().ok();
+    let index = |name: &str| name.parse::<usize>().ok().filter(|_| is_place(name));
     let part = index(address.part).and_then(|part| shape.parts().get(part));
     part.zip(index(address.segment))
         .is_some_and(|(part, segment)| segment < part.len())
