@@ -27,6 +27,9 @@ const COUNTS_BYTES: usize = 16;
 /// Most bytes of a deleted range, or of a client that has some.
 const RANGE_BYTES: usize = 16;
 
+/// A client and ranges of its clocks.
+type Deletes = (u64, Vec<(u32, u32)>);
+
 /// The pieces of a large update, one after the other.
 pub struct Pieces<'a, R> {
     update: &'a LargeUpdate,
@@ -40,7 +43,7 @@ pub struct Pieces<'a, R> {
     runs: Vec<Run>,
     bytes: usize,
     /// Deletions that no piece has carried with its structs; made when the structs have come to their end.
-    rest: Option<std::vec::IntoIter<(u64, Vec<(u32, u32)>)>>,
+    rest: Option<std::vec::IntoIter<Deletes>>,
 }
 
 /// How far the structs of a section were taken.
@@ -249,7 +252,7 @@ impl<'a, R: ReadAt> Pieces<'a, R> {
     }
 
     /// What is deleted of structs outside the update, or did not fit beside those inside.
-    fn deletes_left(&self) -> Vec<(u64, Vec<(u32, u32)>)> {
+    fn deletes_left(&self) -> Vec<Deletes> {
         let left = self.update.deletes.iter().map(|(client, ranges)| {
             let section = self.update.section(*client);
             let carried = section.and_then(|index| {
@@ -315,7 +318,7 @@ fn deleted_of(update: &LargeUpdate, client: u64) -> Option<&Ranges> {
         .map(|(_, ranges)| ranges)
 }
 
-fn write_deletes(writer: &mut Writer, deletes: &[(u64, Vec<(u32, u32)>)]) {
+fn write_deletes(writer: &mut Writer, deletes: &[Deletes]) {
     write_delete_set(
         writer,
         deletes
