@@ -27,5 +27,5 @@ export type { RootMap, RootName, SharedText, Store, TransactionInfo } from './st
 export { mapUndo, type Undo } from './undo.ts';
 export type { Json } from './values.ts';
 export { type ChangeListener, type Feature, type FeatureState, FORMAT, MapView, VERSION } from './view.ts';
-export { randomId, Writer, type WriterIdentity } from './writer.ts';
+export { randomId, Writer, type WriterIdentity, type Written, type WrittenListener } from './writer.ts';
 export { storeOf } from './yjs.ts';

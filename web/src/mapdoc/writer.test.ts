@@ -99,7 +99,7 @@ test('what is not a point cannot be moved as one', () => {
 
 test('undoing a creation writes a deletion and keeps the record; redoing restores it', () => {
   const { doc, view, writer } = peer('alice');
-  const undo = mapUndo(doc, view, writer);
+  const undo = mapUndo(view, writer);
   const fid = writer.createPoint([1, 2]);
   undo.undo();
   expect(view.feature(fid)).toBeNull();
@@ -111,7 +111,7 @@ test('undoing a creation writes a deletion and keeps the record; redoing restore
 
 test('undo goes back step by step and does not reach into the edits of others', () => {
   const [a, b] = [peer('alice'), peer('bobby')];
-  const undo = mapUndo(a.doc, a.view, a.writer);
+  const undo = mapUndo(a.view, a.writer);
   const fid = a.writer.createPoint([1, 2]);
   a.writer.movePoint(fid, [3, 4]);
   merge(a.doc, b.doc);
@@ -128,8 +128,8 @@ test('undo goes back step by step and does not reach into the edits of others', 
 });
 
 test('a deletion can be undone', () => {
-  const { doc, view, writer } = peer('alice');
-  const undo = mapUndo(doc, view, writer);
+  const { view, writer } = peer('alice');
+  const undo = mapUndo(view, writer);
   const fid = writer.createPoint([1, 2]);
   writer.delete(fid);
   undo.undo();

@@ -1,13 +1,25 @@
 // Edits of a map document, one transaction each (map document format §7).
 
-import { carryOut, type EditContext, type EditResult } from './edit/draft.ts';
+import { carryOut, type Edit, type EditContext, type EditResult } from './edit/draft.ts';
 import type * as op from './edit/operation.ts';
 import { plan } from './edit/run.ts';
 import { implicitKey, type Random, randomDigits } from './orderkey.ts';
 import { type Geometry, KIND_POINT, type Position } from './shape.ts';
+import type { RootName } from './store.ts';
 import type { MapView } from './view.ts';
 
 const FID_DIGITS = 12;
+
+/** A key that an operation wrote: its value before and after, undefined where there was or is none. */
+export interface Written {
+  root: RootName;
+  key: string;
+  before: unknown;
+  after: unknown;
+}
+
+/** Hears what each operation wrote, and the origin of its transaction. */
+export type WrittenListener = (written: Written[], origin: unknown) => void;
 
 export interface WriterIdentity {
   /** Session id: 5–16 of `[0-9A-Za-z]`, used by no other process at the same time. */
@@ -26,6 +38,7 @@ export class Writer {
   readonly #nowSeconds: () => number;
   readonly #random: Random;
   readonly #ownEnds = new Set<string>();
+  readonly #listeners = new Set<WrittenListener>();
 
   constructor(
     view: MapView,
@@ -48,9 +61,29 @@ export class Writer {
       ownEnds: this.#ownEnds,
     };
     const planned = plan(this.#view, context, operation);
+    const written = planned.edits.flatMap((edit) => this.#asWritten(edit));
     carryOut(this.#view, planned, origin);
     for (const end of planned.ends) this.#ownEnds.add(end);
+    for (const listener of [...this.#listeners]) listener(written, origin);
     return planned.result;
+  }
+
+  get sid(): string {
+    return this.#identity.sid;
+  }
+
+  /** Calls `listener` after every operation. Returns how to stop that. */
+  onWritten(listener: WrittenListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #asWritten(edit: Edit): Written[] {
+    if (edit.kind === 'type') return [];
+    const { root, key } = edit;
+    return [
+      { root, key, before: this.#view.store.root(root).get(key), after: edit.kind === 'set' ? edit.value : undefined },
+    ];
   }
 
   /** A new id of a feature, note, attachment or layer. */

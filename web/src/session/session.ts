@@ -30,7 +30,7 @@ export class MapSession {
     this.view = new MapView(this.doc);
     const { sid, userId, person } = identity;
     this.writer = new Writer(this.view, { sid, userId, name: person.name });
-    this.undo = mapUndo(this.doc, this.view, this.writer, events.undoChanged);
+    this.undo = mapUndo(this.view, this.writer, events.undoChanged);
     const awareness = new Awareness(this.doc);
     this.presence = new PresenceChannel(awareness, person);
     this.connection = new Connection(socketUrl(), namePath(name), this.doc, awareness, events.denied);
