@@ -13,7 +13,7 @@ use super::json::{number_any, text};
 use super::moving::Keyed;
 use super::operation::Operation;
 use super::random::Random;
-use super::schema::{FORMAT, META, Raw, VERSION, WHO, Who};
+use super::schema::{FORMAT, META, VERSION, WHO, Who};
 use super::staging::feature_of;
 use super::upsert::Upserted;
 use super::view::MapView;
@@ -140,8 +140,14 @@ impl Editor {
         Ok(self.finish(view, edits, Yielded::default()))
     }
 
+    /// The writer at a time.
+    pub(super) fn at(&mut self, now_s: u64) -> &mut Writer {
+        self.writer.now_s = now_s;
+        &mut self.writer
+    }
+
     /// The introductions, if there is anything to write, and the edits.
-    fn finish(&self, view: &MapView, edits: Vec<Edit>, yielded: Yielded) -> Plan {
+    pub(super) fn finish(&self, view: &MapView, edits: Vec<Edit>, yielded: Yielded) -> Plan {
         let mut all = Vec::new();
         if !edits.is_empty() {
             all = introduction(view, &self.writer, self.who.as_ref());
@@ -217,7 +223,7 @@ impl Plan {
                 let seen = base.raw_under(root, key);
                 let there = present.raw_under(root, key);
                 seen.zip(there)
-                    .is_some_and(|(seen, there)| same(seen, there))
+                    .is_some_and(|(seen, there)| seen.is_same(there))
             }
             _ => true,
         });
@@ -227,15 +233,6 @@ impl Plan {
     /// Carries the plan out.
     pub fn write(self, txn: &mut TransactionMut<'_>) {
         apply(txn, self.edits);
-    }
-}
-
-/// Whether two values are certainly equal.
-fn same(a: &Raw, b: &Raw) -> bool {
-    match (a, b) {
-        (Raw::Array(a), Raw::Array(b)) => std::sync::Arc::ptr_eq(a, b) || a == b,
-        (Raw::Text(a), Raw::Text(b)) => a == b,
-        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Start with [`MapView`] to read and [`upsert`] to write many features at once.
 
+mod blame;
 mod diff;
 mod edit;
 mod edit_error;
@@ -38,10 +39,13 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod text;
+mod undo;
+mod upkeep;
 mod upsert;
 mod view;
 mod writer;
 
+pub use blame::{KeyedGeometry, KeyedSegment, KeyedVertex, PropertyBlame, Version};
 pub use edit_error::EditError;
 pub use editor::{Editor, Plan, Yielded};
 pub use feature::{Edited, Feature, State};
@@ -63,4 +67,6 @@ pub use report::{Problem, Target};
 pub use schema::{
     FEATURES_MAX, FORMAT, NAME_BYTES_MAX, Root, VALUE_BYTES_MAX, VERSION, VERTICES_MAX, Who,
 };
+pub use undo::Undo;
+pub use upkeep::PURGE_AFTER_S;
 pub use view::MapView;

@@ -18,6 +18,8 @@ use crate::geometry::{Coords, Dims, Element, Found, Kind, Part, Segment, Shape};
 pub(super) struct Current<'r> {
     pub(super) generation: &'r str,
     pub(super) t: u64,
+    /// Who made it.
+    pub(super) sid: &'r str,
     pub(super) kind: i64,
     pub(super) coords: &'r Any,
     /// How many replacements there are; more than one is a conflict.
@@ -38,9 +40,10 @@ impl<'r> Current<'r> {
             );
         }
         match best {
-            Some(Rank(t, generation, _, [kind, coords])) => Self {
+            Some(Rank(t, generation, sid, [kind, coords])) => Self {
                 generation,
                 t,
+                sid,
                 kind: integer(kind).unwrap_or_default(),
                 coords,
                 replacements,
@@ -48,6 +51,7 @@ impl<'r> Current<'r> {
             _ => Self {
                 generation: &record.generation,
                 t: record.t,
+                sid: &record.sid,
                 kind: record.kind,
                 coords: &record.coords,
                 replacements,
@@ -145,6 +149,11 @@ impl<'r> Named<'r> {
             .as_ref()
             .and_then(|keys| keys.get(index).cloned())
             .unwrap_or(VertexKey::Implicit(index))
+    }
+
+    /// Whether no vertex was edited.
+    pub(super) fn is_base(&self) -> bool {
+        self.keys.is_none()
     }
 
     /// The index of the vertex with this key.

@@ -1,5 +1,8 @@
 //! A whole feature as it should be, against what the document has: created, or edited as little as possible.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
 use yrs::Any;
 
 use super::edit::Edit;
@@ -8,9 +11,11 @@ use super::feature::State;
 use super::geometry_edit::{self, Precision};
 use super::id::{Lid, SourceId, hash};
 use super::input::InputFeature;
+use super::operation::{GeoJson, Operation};
 use super::read;
 use super::record::{GENERATION, Record};
 use super::schema::{Raw, Root};
+use super::view::MapView;
 use super::writer::{Writer, create, stored};
 
 /// Digits of the generation that coordinates get where the id is not random.
@@ -125,11 +130,42 @@ impl Writer {
     }
 }
 
+impl MapView {
+    /// The operations that make a feature, as this view shows it, into the given one: the smallest edits of its geometry,
+    /// and the properties that differ. None if it is so already, or there is no such feature.
+    ///
+    /// To merge an edit that is based on an older version, plan them against that version and move the plan
+    /// [onto](super::Plan::onto) the present one.
+    #[must_use]
+    pub fn operations_between(&self, fid: &str, wanted: &InputFeature) -> Vec<Operation> {
+        let Some(present) = self.feature(fid) else {
+            return Vec::new();
+        };
+        let fid = || fid.to_owned();
+        let mut operations = Vec::new();
+        if present.geometry.as_ref() != wanted.geometry() {
+            operations.push(Operation::ChangeGeometry {
+                fid: fid(),
+                geometry: GeoJson(wanted.geometry().cloned()),
+            });
+        }
+        let values: BTreeMap<String, Option<Value>> =
+            changed(&present.properties, wanted.properties())
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.cloned()))
+                .collect();
+        if !values.is_empty() {
+            operations.push(Operation::SetProperties { fid: fid(), values });
+        }
+        operations
+    }
+}
+
 /// Names of properties that differ, sorted, each with its wanted value if it shall have one.
 pub(super) fn changed<'p>(
-    present: &'p serde_json::Map<String, serde_json::Value>,
-    wanted: &'p serde_json::Map<String, serde_json::Value>,
-) -> Vec<(&'p str, Option<&'p serde_json::Value>)> {
+    present: &'p Map<String, Value>,
+    wanted: &'p Map<String, Value>,
+) -> Vec<(&'p str, Option<&'p Value>)> {
     let mut names: Vec<&str> = present
         .keys()
         .chain(wanted.keys())

@@ -4,7 +4,10 @@
 mod edits;
 mod importing;
 mod laws;
+mod merging;
 mod moving;
+mod operating;
+mod people;
 mod reading;
 mod vectors;
 mod vertex_edits;
