@@ -1,17 +1,20 @@
 //! Pure geometry: positions, boxes, shapes and what GeoJSON calls `coordinates`.
 //!
 //! Longitude, latitude in decimal degrees, height in metres, WGS 84 (RFC 7946 §4); no other reference system
-//! appears here. It depends on nothing of ours, reads no clock and performs no IO. It neither repairs nor
-//! judges topology: a shape may cross itself. Start with [`Shape`].
+//! appears here. It depends on nothing of ours, reads no clock and performs no IO. Nothing here changes a geometry
+//! by itself: a shape may cross itself, and [`validity`] says so. Start with [`Shape`].
 
 mod bbox;
 mod coords;
 mod fault;
 mod intersect;
 mod number;
+mod outline;
+mod plane;
 mod position;
 mod reading;
 mod shape;
+pub mod validity;
 
 pub use bbox::{BBox, BBoxError};
 pub use coords::{Coords, Element, Found};
@@ -70,19 +73,30 @@ impl Geometry {
         }
     }
 
-    /// The simple shapes in it, heights dropped where only some positions have one.
+    /// The simple shapes in it in order, heights dropped where only some positions have one.
     fn shapes(&self) -> Vec<Shape> {
-        let value = match self {
-            Self::Shape(shape) => return vec![shape.clone()],
-            Self::Other(value) => value,
-        };
+        match self {
+            Self::Shape(shape) => vec![shape.clone()],
+            Self::Other(_) => self
+                .members()
+                .into_iter()
+                .filter_map(|member| member.shape)
+                .collect(),
+        }
+    }
+
+    /// What a geometry that is no [`Shape`] consists of, in order; nothing for a shape.
+    fn members(&self) -> Vec<reading::Member> {
         let mut found = Vec::new();
-        let mut waiting = vec![value];
+        let mut waiting = match self {
+            Self::Shape(_) => Vec::new(),
+            Self::Other(value) => vec![value],
+        };
         while let Some(value) = waiting.pop() {
             if let Some(members) = value.get("geometries").and_then(Value::as_array) {
-                waiting.extend(members);
+                waiting.extend(members.iter().rev());
             } else {
-                found.extend(reading::flattened(value));
+                found.push(reading::Member::read(value));
             }
         }
         found
