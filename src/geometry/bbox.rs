@@ -71,13 +71,18 @@ impl BBox {
     /// The smallest box around planar positions, whatever their range; for measuring stored content.
     pub(super) fn around(positions: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         positions
-            .map(|(lon, lat)| Self {
-                west: lon,
-                south: lat,
-                east: lon,
-                north: lat,
-            })
+            .map(|(lon, lat)| Self::of_point(lon, lat))
             .reduce(|a, b| a.union(&b))
+    }
+
+    /// The box of one planar position, whatever its range.
+    pub(super) fn of_point(lon: f64, lat: f64) -> Self {
+        Self {
+            west: lon,
+            south: lat,
+            east: lon,
+            north: lat,
+        }
     }
 
     /// Degrees, west, south, east, north.

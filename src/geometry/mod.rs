@@ -4,9 +4,12 @@
 //! appears here. It depends on nothing of ours, reads no clock and performs no IO. Nothing here changes a geometry
 //! by itself: a shape may cross itself, and [`validity`] says so. Start with [`Shape`].
 
+mod area;
 mod bbox;
 mod coords;
 mod fault;
+pub mod geodesic;
+pub mod index;
 mod intersect;
 mod number;
 mod outline;
@@ -14,8 +17,10 @@ mod plane;
 mod position;
 mod reading;
 mod shape;
+mod sphere;
 pub mod validity;
 
+pub use area::{Area, BOXES_MAX};
 pub use bbox::{BBox, BBoxError};
 pub use coords::{Coords, Element, Found};
 pub use fault::{Path, ShapeFault};
