@@ -248,6 +248,12 @@ impl Loading {
             "limits.frame_bytes_max",
             frame,
         );
+        self.at_least(
+            "limits.state_bytes_max",
+            limits.state_bytes_max,
+            "limits.update_bytes_max",
+            limits.update_bytes_max as u64,
+        );
         let (held, held_by_one) = (
             limits.held_bytes_per_map_max as u64,
             limits.held_bytes_per_session_max as u64,

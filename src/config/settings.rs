@@ -158,6 +158,9 @@ settings! {
     Limits "limits." |config| config.limits => {
         /// Largest update on any path, in bytes. At most what one record of the log can hold.
         update_bytes_max: usize = 64 << 20, Rule::Bytes { min: KIB, max: UPDATE_BYTES_MAX };
+        /// Largest body of POST `state`, in bytes. Above `limits.update_bytes_max` it waits in a file of the data
+        /// folder and goes in in pieces; at least `limits.update_bytes_max`.
+        state_bytes_max: u64 = 512 << 20, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Largest WebSocket message that a client may send, in bytes. Where it is not given it follows
         /// `limits.update_bytes_max` and leaves 1 KiB for what a message adds; it cannot be smaller than that.
         frame_bytes_max: usize = (64 << 20) + FRAME_OVERHEAD_BYTES,

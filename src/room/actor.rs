@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use mapweave_proto::{Access, CloseReason, Message, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_proto::{
+    Access, CloseReason, Ledger, Message, Scanned, Seq, SessionId, StateVector, ToRoom,
+};
 use mapweave_storage::{Appended, Origin, StoreError, UpdateLog};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
@@ -66,6 +68,9 @@ pub(crate) enum Request {
     State {
         have: StateVector,
         reply: oneshot::Sender<Result<StateAnswer, RequestError>>,
+    },
+    Ledger {
+        reply: oneshot::Sender<Result<Ledger, RequestError>>,
     },
     Summary {
         reply: oneshot::Sender<Result<Summary, RequestError>>,

@@ -158,6 +158,11 @@ impl Room {
                 origin,
             },
             Request::State { have, reply } => return self.answer_state(&have, reply, fx),
+            Request::Ledger { reply } => {
+                let ledger = self.core.replica().ledger();
+                let _ = reply.send(Ok(off_the_others(self.snapshot.size, || ledger.clone())));
+                return;
+            }
             Request::Summary { reply } => return self.answer_summary(reply),
             Request::Snapshot { reply } => {
                 self.snapshot.replies.push(reply);
@@ -443,6 +448,9 @@ impl Departing {
                 let _ = reply.send(Err(self.error()));
             }
             Request::State { reply, .. } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Ledger { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Summary { reply } => {

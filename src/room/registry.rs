@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use mapweave_proto::{Access, DocId, MapName, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_proto::{
+    Access, DocId, Ledger, MapName, Scanned, Seq, SessionId, StateVector, ToRoom,
+};
 use mapweave_storage::{Origin, UpdateLog};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -438,6 +440,11 @@ impl RoomHandle {
     /// What a reader with `have` lacks.
     pub async fn state(&self, have: StateVector) -> Result<StateAnswer, RequestError> {
         self.ask(0, |reply| Request::State { have, reply }).await
+    }
+
+    /// What the map holds, as far as its door must know: a copy, to try updates on.
+    pub async fn ledger(&self) -> Result<Ledger, RequestError> {
+        self.ask(0, |reply| Request::Ledger { reply }).await
     }
 
     /// What a list of maps tells of the map.

@@ -12,6 +12,7 @@ mod routes;
 mod socket;
 mod state;
 mod status;
+mod upload;
 mod verify;
 mod ws;
 
@@ -78,6 +79,9 @@ pub async fn run(
         tasks.clone(),
         stop.clone(),
     );
+    if let Err(error) = app.spool.clear() {
+        tracing::warn!(%error, "what is left of earlier uploads cannot be removed");
+    }
     let options = accept::AcceptOptions {
         connections_max: config.limits.connections_max,
         header_timeout: Duration::from_secs(config.limits.header_timeout_s),

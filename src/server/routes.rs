@@ -117,11 +117,18 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(warp::post())
         .and(warp::header::optional("content-type"))
+        .and(warp::header::optional("content-length"))
         .and(warp::body::stream())
         .and(address())
         .and(with(app))
-        .then(|map, media_type, body, address, app| {
-            answer(document::write(app, map, media_type, body, address))
+        .then(|map, media_type, length, body, address, app| {
+            answer(document::write(
+                app,
+                map,
+                (media_type, length),
+                body,
+                address,
+            ))
         });
     let of_all = list
         .boxed()

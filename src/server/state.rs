@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accept::PeerAddress;
 use super::problem::Problem;
+use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, Rooms, Summary};
 
@@ -29,6 +30,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// Rings when the server stops.
     pub stop: CancellationToken,
+    /// Where large bodies wait.
+    pub spool: Spool,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
 }
@@ -46,12 +49,14 @@ impl App {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (sockets, summaries) = (AtomicUsize::new(0), Mutex::default());
+        let spool = Spool::new(&config.data, FREE_BYTES_MIN);
         Arc::new(Self {
             rooms,
             config,
             render_metrics,
             tasks,
             stop,
+            spool,
             sockets,
             summaries,
         })

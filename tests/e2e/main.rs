@@ -14,3 +14,4 @@ mod lifecycle;
 mod presence;
 mod refusals;
 mod sync;
+mod uploads;

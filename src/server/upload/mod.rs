@@ -1,0 +1,119 @@
+//! Bodies of POST `state`: small ones in memory, larger ones in a file of the data folder until they are applied.
+//!
+//! Nothing of a body is applied before all of it has arrived and was checked. Start at [`receive`].
+
+mod apply;
+mod spool;
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use warp::http::StatusCode;
+
+use super::problem::Problem;
+
+pub use apply::apply;
+pub use spool::{FREE_BYTES_MIN, Spool, Spooled};
+
+/// How long a body may pause, so that whoever goes silent does not hold on to memory or disk for ever.
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A body that has arrived whole.
+pub enum Upload {
+    /// At most one update's bytes.
+    Small(Bytes),
+    /// More, in a file.
+    Large(Spooled),
+}
+
+/// Bounds of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLimits {
+    /// What is kept in memory and applied at once, in bytes.
+    pub update_bytes_max: usize,
+    /// What is taken at all, in bytes.
+    pub state_bytes_max: u64,
+    /// How long it may pause.
+    pub pause_max: Duration,
+}
+
+/// Takes in a body to its end.
+///
+/// # Errors
+/// A problem where it is too large, breaks off or pauses for too long, or finds no room on the disk. Nothing is left
+/// of it then.
+pub async fn receive<S, B, E>(
+    body: S,
+    declared_bytes: Option<u64>,
+    limits: UploadLimits,
+    spool: &Spool,
+) -> Result<Upload, Problem>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+    E: std::fmt::Display,
+{
+    let UploadLimits {
+        update_bytes_max,
+        state_bytes_max,
+        pause_max,
+    } = limits;
+    let too_large = || Problem::too_large(state_bytes_max, "limits.state_bytes_max");
+    if declared_bytes.is_some_and(|bytes| bytes > state_bytes_max) {
+        return Err(too_large());
+    }
+    let mut body = std::pin::pin!(body);
+    let mut memory = BytesMut::new();
+    let mut file: Option<Spooled> = None;
+    let mut received: u64 = 0;
+    loop {
+        let next = tokio::time::timeout(pause_max, body.next()).await;
+        let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
+            break;
+        };
+        let mut chunk =
+            chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
+        received = received.saturating_add(chunk.remaining() as u64);
+        if received > state_bytes_max {
+            return Err(too_large());
+        }
+        if file.is_none() && memory.len() + chunk.remaining() > update_bytes_max {
+            let mut spooled = spool.file().await?;
+            spooled.write(&std::mem::take(&mut memory)).await?;
+            file = Some(spooled);
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk();
+            match &mut file {
+                Some(file) => file.write(part).await?,
+                None => memory.extend_from_slice(part),
+            }
+            let length = part.len();
+            chunk.advance(length);
+        }
+    }
+    match file {
+        Some(mut file) => {
+            file.finish().await?;
+            metrics::counter!("mapweave_uploads_spooled_total").increment(1);
+            Ok(Upload::Large(file))
+        }
+        None => Ok(Upload::Small(memory.freeze())),
+    }
+}
+
+fn paused(pause_max: Duration) -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "timeout",
+        "The body did not go on",
+        format!(
+            "nothing came for {} s; nothing was changed: send it again",
+            pause_max.as_secs()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+
+use futures_util::stream;
+
+use super::*;
+
+const LIMITS: UploadLimits = UploadLimits {
+    update_bytes_max: 100,
+    state_bytes_max: 1_000,
+    pause_max: PAUSE_MAX,
+};
+
+fn body(chunks: &[usize]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let chunks: Vec<_> = chunks
+        .iter()
+        .map(|n| Ok(Bytes::from(vec![7; *n])))
+        .collect();
+    stream::iter(chunks)
+}
+
+#[tokio::test]
+async fn a_body_waits_in_memory_until_it_is_too_large_for_that() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    let small = receive(body(&[60, 40]), None, LIMITS, &spool).await;
+    assert!(matches!(small, Ok(Upload::Small(bytes)) if bytes.len() == 100));
+    let Ok(Upload::Large(large)) = receive(body(&[60, 41, 899]), None, LIMITS, &spool).await else {
+        panic!("it has to wait in a file");
+    };
+    let stored = large.stored().await;
+    let mut bytes = vec![0; 1_000];
+    mapweave_proto::ReadAt::read_exact_at(&stored, &mut bytes, 0).unwrap();
+    assert_eq!(bytes, [7; 1_000]);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_turned_away_whether_it_says_so_or_not() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    for (chunks, declared) in [(vec![900, 101], None), (vec![], Some(1_001))] {
+        let refused = receive(body(&chunks), declared, LIMITS, &spool).await;
+        let refused = refused.err().unwrap();
+        assert!(
+            refused
+                .detail()
+                .contains("1000 bytes (limits.state_bytes_max)")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_would_fill_the_disk_is_turned_away_and_leaves_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), u64::MAX);
+    let refused = receive(body(&[60, 60]), None, LIMITS, &spool).await.err();
+    assert!(refused.unwrap().detail().contains("make room"));
+    let left = std::fs::read_dir(data.path().join("uploads")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_removed() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    spool.clear().unwrap();
+    std::fs::create_dir(data.path().join("uploads")).unwrap();
+    std::fs::write(data.path().join("uploads/left"), "over").unwrap();
+    spool.clear().unwrap();
+    assert!(!data.path().join("uploads").exists());
+}
+
+#[tokio::test]
+async fn a_body_that_goes_silent_is_given_up() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    let silent = body(&[10]).chain(stream::pending());
+    let limits = UploadLimits {
+        pause_max: Duration::ZERO,
+        ..LIMITS
+    };
+    let refused = receive(silent, None, limits, &spool).await.err().unwrap();
+    assert!(refused.detail().contains("nothing came for 0 s"));
+}
