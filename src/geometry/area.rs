@@ -52,25 +52,6 @@ impl Area {
         }
     }
 
-    /// Boxes that together hold the area, at most [`BOXES_MAX`]: those of its polygons, or one around all.
-    #[must_use]
-    pub fn boxes(&self) -> Vec<BBox> {
-        let whole = || self.members.iter().map(|member| member.plan.bbox);
-        let parts: usize = self
-            .members
-            .iter()
-            .map(|member| member.plan.part_count())
-            .sum();
-        if parts <= BOXES_MAX {
-            self.members
-                .iter()
-                .flat_map(|member| member.plan.part_boxes())
-                .collect()
-        } else {
-            whole().reduce(|a, b| a.union(&b)).into_iter().collect()
-        }
-    }
-
     /// Whether the area and a geometry share a point, borders and the interior of polygons included.
     #[must_use]
     pub fn meets(&self, geometry: &Geometry) -> bool {
@@ -97,9 +78,6 @@ impl Area {
         Plan::new(shape).is_some_and(|plan| self.members.iter().any(|member| member.meets(&plan)))
     }
 }
-
-/// Boxes of an area, at most.
-pub const BOXES_MAX: usize = 16;
 
 impl Member {
     fn meets(&self, other: &Plan) -> bool {
@@ -157,25 +135,6 @@ impl Plan {
             outlines,
             loose,
         })
-    }
-
-    fn part_count(&self) -> usize {
-        self.outlines.last().map_or(1, |outline| outline.part + 1)
-    }
-
-    fn part_boxes(&self) -> Vec<BBox> {
-        if self.outlines.is_empty() {
-            return vec![self.bbox];
-        }
-        let of = |part: usize| {
-            let rings = self.outlines.iter().filter(|outline| outline.part == part);
-            BBox::around(
-                rings
-                    .flat_map(|ring| ring.points())
-                    .map(|point| (point.x, point.y)),
-            )
-        };
-        (0..self.part_count()).filter_map(of).collect()
     }
 
     /// One point of each line and ring, and all loose ones: when no edges meet, a shape that meets another lies
@@ -247,21 +206,6 @@ mod tests {
         ));
         assert!(!meets(Kind::Polygon, "[[[3,3],[7,3],[7,7],[3,3]]]"));
         assert!(meets(Kind::Polygon, "[[[2,2],[7,3],[7,7],[2,2]]]"));
-    }
-
-    #[test]
-    fn the_boxes_of_an_area_are_those_of_its_parts() {
-        let parts = "[[[[0,0],[1,0],[1,1],[0,0]]],[[[5,5],[6,5],[6,6],[5,5]]]]";
-        let area = Area::new(&Geometry::Shape(shape(Kind::MultiPolygon, parts)));
-        assert_eq!(area.boxes().len(), 2);
-        let many: Vec<_> = (0..20)
-            .map(|i| vec![vec![0.0, 0.0, 1.0, 0.0, 0.0, f64::from(i + 1)]])
-            .collect();
-        let many = Shape::new(Kind::MultiPolygon, Dims::Two, many).unwrap();
-        assert_eq!(
-            Area::new(&Geometry::Shape(many)).boxes(),
-            ["0,0,1,20".parse().unwrap()]
-        );
     }
 
     fn shapes() -> impl Strategy<Value = Shape> {

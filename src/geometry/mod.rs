@@ -7,9 +7,10 @@
 mod area;
 mod bbox;
 mod coords;
+mod distance;
 mod fault;
 pub mod geodesic;
-pub mod index;
+mod index;
 mod intersect;
 mod number;
 mod outline;
@@ -20,10 +21,12 @@ mod shape;
 mod sphere;
 pub mod validity;
 
-pub use area::{Area, BOXES_MAX};
+pub use area::Area;
 pub use bbox::{BBox, BBoxError};
 pub use coords::{Coords, Element, Found};
+pub use distance::between as metres_between;
 pub use fault::{Path, ShapeFault};
+pub use index::SpatialIndex;
 pub use number::{INTEGER_MAX, json_number, whole};
 pub use position::{Position, PositionError};
 pub use shape::{Dims, Kind, Part, SEGMENT_VERTICES_MAX, Segment, Shape};
@@ -67,6 +70,13 @@ impl Geometry {
             Self::Shape(shape) => shape.intersects(area),
             Self::Other(_) => self.shapes().iter().any(|shape| shape.intersects(area)),
         }
+    }
+
+    /// Whether the two have a point in common, the interiors of polygons included; in the plane of longitude and
+    /// latitude, without turning around the antimeridian. Who compares one with many prepares it as an [`Area`].
+    #[must_use]
+    pub fn intersects_geometry(&self, other: &Self) -> bool {
+        Area::new(other).meets(self)
     }
 
     /// Number of vertices, of all members of a collection too; the closing position of a ring does not count.
