@@ -376,7 +376,6 @@ async fn a_deleted_map_is_closed_to_everybody_until_it_is_restored() {
     for request in [
         Request::get("/api/v1/maps/m"),
         Request::get("/api/v1/maps/m/state"),
-        Request::upgrade("/ws/m"),
         write,
         delete.clone(),
     ] {
@@ -386,6 +385,10 @@ async fn a_deleted_map_is_closed_to_everybody_until_it_is_restored() {
             (410, "deleted-map")
         );
     }
+    // Browsers tell a page nothing of an answer that opens no socket: the close code says it.
+    let mut late = connect(&server, "m").await;
+    let (code, reason) = read_to_close(&mut late).await.unwrap();
+    assert_eq!((code, reason.as_str()), (4404, "this map was deleted"));
     let undelete = Request::new("POST", "/api/v1/maps/m/undelete");
     assert_eq!(server.send(undelete).await.status, 204);
     ann.set("new", 2.0);
