@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
 use mapweave_proto::{DocId, MapName};
 use mapweave_storage::{Kind, MapEntry, NewRecord, Origin, Protocol};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,15 @@ use warp::http::{StatusCode, header};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, map_name, origin};
+use super::upload;
 use crate::room::{IfUnknown, Summary};
 use crate::time::rfc3339_ms;
+
+/// Most bytes of a JSON body.
+const JSON_BYTES_MAX: usize = 64 << 10;
+
+/// The only media type of one.
+const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// A map in the list.
 #[derive(Debug, Clone, Serialize)]
@@ -80,11 +88,17 @@ pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
 }
 
 /// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
-pub async fn create(
+pub async fn create<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
-    new: NewMap,
+    media_type: Option<String>,
+    body: impl Stream<Item = Result<B, E>>,
     address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
+    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
+    let body = upload::collect(body, JSON_BYTES_MAX).await?;
+    let new: NewMap = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!("the body is not as it should be: {error}"))
+    })?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
     app.check_writable()?;
     let existing = app.rooms.store().map(&name);

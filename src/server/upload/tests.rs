@@ -9,6 +9,7 @@ use super::*;
 const LIMITS: UploadLimits = UploadLimits {
     update_bytes_max: 100,
     state_bytes_max: 1_000,
+    named: "limits.state_bytes_max",
     pause_max: PAUSE_MAX,
 };
 
@@ -24,9 +25,10 @@ fn body(chunks: &[usize]) -> impl Stream<Item = Result<Bytes, Infallible>> + use
 async fn a_body_waits_in_memory_until_it_is_too_large_for_that() {
     let data = tempfile::tempdir().unwrap();
     let spool = Spool::new(data.path(), 0);
-    let small = receive(body(&[60, 40]), None, LIMITS, &spool).await;
+    let small = receive(body(&[60, 40]), None, LIMITS, Some(&spool)).await;
     assert!(matches!(small, Ok(Upload::Small(bytes)) if bytes.len() == 100));
-    let Ok(Upload::Large(large)) = receive(body(&[60, 41, 899]), None, LIMITS, &spool).await else {
+    let Ok(Upload::Large(large)) = receive(body(&[60, 41, 899]), None, LIMITS, Some(&spool)).await
+    else {
         panic!("it has to wait in a file");
     };
     let stored = large.stored().await;
@@ -40,7 +42,7 @@ async fn a_body_over_the_limit_is_turned_away_whether_it_says_so_or_not() {
     let data = tempfile::tempdir().unwrap();
     let spool = Spool::new(data.path(), 0);
     for (chunks, declared) in [(vec![900, 101], None), (vec![], Some(1_001))] {
-        let refused = receive(body(&chunks), declared, LIMITS, &spool).await;
+        let refused = receive(body(&chunks), declared, LIMITS, Some(&spool)).await;
         let refused = refused.err().unwrap();
         assert!(
             refused
@@ -54,7 +56,9 @@ async fn a_body_over_the_limit_is_turned_away_whether_it_says_so_or_not() {
 async fn an_upload_that_would_fill_the_disk_is_turned_away_and_leaves_nothing() {
     let data = tempfile::tempdir().unwrap();
     let spool = Spool::new(data.path(), u64::MAX);
-    let refused = receive(body(&[60, 60]), None, LIMITS, &spool).await.err();
+    let refused = receive(body(&[60, 60]), None, LIMITS, Some(&spool))
+        .await
+        .err();
     assert!(refused.unwrap().detail().contains("make room"));
     let left = std::fs::read_dir(data.path().join("uploads")).unwrap();
     assert_eq!(left.count(), 0);
@@ -80,6 +84,26 @@ async fn a_body_that_goes_silent_is_given_up() {
         pause_max: Duration::ZERO,
         ..LIMITS
     };
-    let refused = receive(silent, None, limits, &spool).await.err().unwrap();
+    let refused = receive(silent, None, limits, Some(&spool))
+        .await
+        .err()
+        .unwrap();
     assert!(refused.detail().contains("nothing came for 0 s"));
+}
+
+#[test]
+fn a_media_type_counts_without_its_parameters() {
+    let json = "application/json";
+    for good in [json, "Application/JSON", "application/json; charset=utf-8"] {
+        assert!(require(Some(good), json).is_ok(), "{good}");
+    }
+    for bad in [
+        None,
+        Some(""),
+        Some("text/plain"),
+        Some("text/plain;application/json"),
+        Some("application/json-patch+json"),
+    ] {
+        assert!(require(bad, json).is_err(), "{bad:?}");
+    }
 }
