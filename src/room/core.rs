@@ -59,7 +59,7 @@ pub enum Input {
         /// Who sent it, for the log.
         origin: Arc<Origin>,
     },
-    /// The map has to exist from now on, empty or not; answered in [`Effects::replies`].
+    /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {
         /// For the answer.
         ticket: Ticket,
@@ -464,9 +464,14 @@ impl Core {
         }
     }
 
+    /// Of several who want to make the map only the first has made it.
     fn create(&mut self, ticket: Ticket, origin: &Arc<Origin>, fx: &mut Effects) {
-        self.ensure_exists(origin, fx);
-        self.wait(Waiter::Ticket(ticket), fx);
+        if self.log.exists {
+            fx.replies.push((ticket, Err(Refused::Exists)));
+        } else {
+            self.ensure_exists(origin, fx);
+            self.wait(Waiter::Ticket(ticket), fx);
+        }
     }
 
     /// Applies an update and queues its record; tells whether something it builds on is missing.

@@ -290,9 +290,13 @@ impl Rooms {
             .sum()
     }
 
-    /// Ends a live map because it was deleted: its connections are told so.
-    pub fn dismiss(&self, name: &MapName) {
-        if let Some(shared) = self.lock().rooms.remove(name) {
+    /// Ends a live map because it was deleted: its connections are told so. Another map that has got its name
+    /// meanwhile goes on.
+    pub fn dismiss(&self, doc: DocId) {
+        let live = &mut self.lock().rooms;
+        let shared = live.values().find(|shared| shared.doc == doc).cloned();
+        if let Some(shared) = shared {
+            remove(live, &shared);
             shared.dismissed.cancel();
         }
     }
@@ -432,7 +436,10 @@ impl RoomHandle {
         .await
     }
 
-    /// Makes the map exist; resolves once that is durable.
+    /// Makes the map; resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`Refused::Exists`](super::Refused::Exists) where it exists, be it that somebody else is making it now.
     pub async fn create(&self, origin: Arc<Origin>) -> Result<Seq, RequestError> {
         self.ask(0, |reply| Request::Create { origin, reply }).await
     }

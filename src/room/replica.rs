@@ -72,7 +72,7 @@ pub enum Outcome {
     },
 }
 
-/// Why an update was not taken. The replica is as it was, except after [`Refused::Broken`].
+/// Why an update, or a request to make the map, was not taken. The replica is as it was, except after [`Refused::Broken`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -105,6 +105,9 @@ pub enum Refused {
         /// Which limit was reached, in updates.
         limit: usize,
     },
+    /// A map that was to be made is there already.
+    #[error("the map exists already")]
+    Exists,
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
     Broken {

@@ -286,7 +286,9 @@ async fn a_map_that_is_deleted_while_it_is_loaded_closes_at_once_and_takes_nothi
     let peer = join(&room).await;
     room.heard(ALICE, says(1, edit(9, 2))).await.unwrap();
     store.add(doc, Kind::Deleted, Bytes::new()).await;
-    rooms.dismiss(&name());
+    rooms.dismiss(DocId::fresh());
+    assert!(rooms.is_live(&name()));
+    rooms.dismiss(doc);
     assert_eq!(peer.closed().await, CloseReason::Deleted);
     store.reads.send_replace(true);
     while room.heard(ALICE, ToRoom::QueryAwareness).await.is_ok() {
@@ -346,4 +348,22 @@ async fn a_map_that_somebody_looks_at_and_nobody_wrote_to_is_unknown_to_readers(
     assert_eq!(read(), Some(EnterError::Unknown { name: name() }));
     room.create(Arc::default()).await.unwrap();
     assert_eq!(read(), None);
+}
+
+#[tokio::test]
+async fn of_two_who_make_a_map_at_once_one_has_made_it() {
+    let store = Gated::new();
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    store.appends.send_replace(false);
+    let mut first = pin!(room.create(Arc::default()));
+    assert!(poll!(&mut first).is_pending());
+    // The first is not durable yet, and may never be; the second has not made it all the same.
+    let second = room.create(Arc::default()).await;
+    assert!(matches!(
+        second,
+        Err(RequestError::Refused(Refused::Exists))
+    ));
+    store.appends.send_replace(true);
+    assert_eq!(first.await.unwrap(), Seq(1));
 }

@@ -174,8 +174,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NameTaken { .. } | StoreError::MapExists { .. } => {
-                let status = warp::http::StatusCode::CONFLICT;
-                Self::new(status, "name-taken", "The name is taken", error.to_string())
+                Self::name_taken(error.to_string())
             }
             other => Self::unavailable(other.to_string()),
         }
