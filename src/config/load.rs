@@ -249,6 +249,12 @@ impl Loading {
             frame,
         );
         self.at_least(
+            "limits.unfinished_bytes_max",
+            limits.unfinished_bytes_max,
+            "limits.frame_bytes_max",
+            frame,
+        );
+        self.at_least(
             "limits.state_bytes_max",
             limits.state_bytes_max,
             "limits.update_bytes_max",

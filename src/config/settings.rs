@@ -174,6 +174,9 @@ settings! {
         sessions_per_map_max: usize = 4_096, Rule::Count { min: 1, max: 1_000_000 };
         /// Open connections at once; further ones wait in the system's queue.
         connections_max: usize = 17_408, Rule::Count { min: 1, max: 1_000_000 };
+        /// How long the other end of a connection may leave unanswered what it is sent before it is taken for gone, in
+        /// seconds. A connection on which nothing is sent is asked for a sign of life as often.
+        unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
         /// How long a client may take for the head of a request, in seconds.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
         /// Messages a second that one connection may send for long. A faster one is read more slowly.
@@ -184,6 +187,10 @@ settings! {
         bytes_per_second: u64 = 64 << 20, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Bytes that one connection may send at once after a pause. At least `limits.frame_bytes_max`.
         bytes_burst: u64 = 128 << 20, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
+        /// What may have arrived of messages and bodies that are not whole yet, over all connections, in bytes. Above it
+        /// the connection that holds most is closed, with a code on which it comes back. At least
+        /// `limits.frame_bytes_max`.
+        unfinished_bytes_max: u64 = 256 << 20, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
         /// What may wait to be sent to one session, in bytes. When it is more, the session is sent the
         /// difference to its last known state instead.
         session_queue_bytes_max: usize = 4 << 20, Rule::Bytes { min: 64 * KIB, max: GIB };

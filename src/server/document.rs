@@ -93,8 +93,12 @@ where
         named: "limits.state_bytes_max",
         pause_max: upload::PAUSE_MAX,
     };
+    let into = upload::Into {
+        spool: Some(&app.spool),
+        unfinished: &app.unfinished,
+    };
     let origin = origin(address, Protocol::Rest);
-    let seq = match upload::receive(body, declared_bytes, limits, Some(&app.spool)).await? {
+    let seq = match upload::receive(body, declared_bytes, limits, into).await? {
         Upload::Small(bytes) => {
             let update = scan(bytes, limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;

@@ -95,7 +95,7 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
     address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
-    let body = upload::collect(body, JSON_BYTES_MAX).await?;
+    let body = upload::collect(&app, body, JSON_BYTES_MAX).await?;
     let new: NewMap = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!("the body is not as it should be: {error}"))
     })?;

@@ -105,6 +105,7 @@ async fn run(
         frame_bytes_max: limits.frame_bytes_max,
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
+        unfinished: app.unfinished.clone(),
     };
     let peering = Peering {
         room,

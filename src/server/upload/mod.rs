@@ -5,13 +5,17 @@
 mod apply;
 mod spool;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
 use super::problem::Problem;
+use super::state::App;
+use super::unfinished::Unfinished;
 
 pub use apply::apply;
 pub use spool::{FREE_BYTES_MIN, Spool, Spooled};
@@ -24,6 +28,7 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 /// As [`receive`].
 pub async fn collect<B: Buf, E: std::fmt::Display>(
+    app: &App,
     body: impl Stream<Item = Result<B, E>>,
     limit_bytes: usize,
 ) -> Result<Bytes, Problem> {
@@ -33,7 +38,11 @@ pub async fn collect<B: Buf, E: std::fmt::Display>(
         named: "of this address",
         pause_max: PAUSE_MAX,
     };
-    match receive(body, None, limits, None).await? {
+    let into = Into {
+        spool: None,
+        unfinished: &app.unfinished,
+    };
+    match receive(body, None, limits, into).await? {
         Upload::Small(bytes) => Ok(bytes),
         Upload::Large(_) => Err(Problem::too_large(limits.state_bytes_max, limits.named)),
     }
@@ -75,6 +84,15 @@ pub struct UploadLimits {
     pub pause_max: Duration,
 }
 
+/// Where a body goes.
+#[derive(Clone, Copy)]
+pub struct Into<'a> {
+    /// What is too large for memory; nowhere if there is none.
+    pub spool: Option<&'a Spool>,
+    /// Counts what is in memory.
+    pub unfinished: &'a Arc<Unfinished>,
+}
+
 /// Takes in a body to its end: what is too large for memory into `spool`.
 ///
 /// # Errors
@@ -84,7 +102,7 @@ pub async fn receive<S, B, E>(
     body: S,
     declared_bytes: Option<u64>,
     limits: UploadLimits,
-    spool: Option<&Spool>,
+    into: Into<'_>,
 ) -> Result<Upload, Problem>
 where
     S: Stream<Item = Result<B, E>>,
@@ -105,8 +123,13 @@ where
     let mut memory = BytesMut::new();
     let mut file: Option<Spooled> = None;
     let mut received: u64 = 0;
+    let evicted = CancellationToken::new();
+    let share = into.unfinished.share(Arc::new(evicted.clone()));
     loop {
-        let next = tokio::time::timeout(pause_max, body.next()).await;
+        let next = tokio::select! {
+            next = tokio::time::timeout(pause_max, body.next()) => next,
+            () = evicted.cancelled() => return Err(crowded()),
+        };
         let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
             break;
         };
@@ -117,7 +140,7 @@ where
             return Err(too_large());
         }
         if file.is_none() && memory.len() + chunk.remaining() > update_bytes_max {
-            let mut spooled = spool.ok_or_else(too_large)?.file().await?;
+            let mut spooled = into.spool.ok_or_else(too_large)?.file().await?;
             spooled.write(&std::mem::take(&mut memory)).await?;
             file = Some(spooled);
         }
@@ -130,6 +153,7 @@ where
             let length = part.len();
             chunk.advance(length);
         }
+        share.set(memory.len());
     }
     match file {
         Some(mut file) => {
@@ -139,6 +163,12 @@ where
         }
         None => Ok(Upload::Small(memory.freeze())),
     }
+}
+
+fn crowded() -> Problem {
+    Problem::unavailable(
+        "too many large messages are on their way (limits.unfinished_bytes_max); nothing was changed",
+    )
 }
 
 fn paused(pause_max: Duration) -> Problem {

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::frame::{self, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
+use crate::server::unfinished::{Share, Unfinished};
 
 /// Bytes read from a socket at once, into a buffer that all connections of a thread share.
 const READ_BYTES: usize = 64 << 10;
@@ -36,6 +37,8 @@ pub struct Connection {
     pub limits: SessionLimits,
     /// What waits for it at most, in bytes.
     pub queue_bytes_max: usize,
+    /// Where messages count that are not whole yet.
+    pub unfinished: Arc<Unfinished>,
 }
 
 /// Whom it speaks to, and as whom.
@@ -68,6 +71,9 @@ struct Running {
     peering: Peering,
     session: Session,
     reader: FrameReader,
+    unfinished: Arc<Unfinished>,
+    /// While a message is not whole.
+    share: Option<Share>,
     outbox: Arc<Outbox>,
     stream: Arc<TcpStream>,
     effects: Vec<Effect>,
@@ -84,6 +90,8 @@ impl Connection {
         let mut running = Running {
             session: Session::new(self.limits, peering.access),
             reader: FrameReader::new(self.frame_bytes_max, &self.early),
+            unfinished: self.unfinished,
+            share: None,
             outbox: outbox.clone(),
             stream: self.stream,
             effects: Vec::new(),
@@ -192,9 +200,23 @@ impl Running {
         });
         match read {
             Ok(0) => Err(Ending::Lost),
-            Ok(_) => self.take_messages().await,
+            Ok(_) => {
+                let taken = self.take_messages().await;
+                self.count_unfinished();
+                taken
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => Err(Ending::Lost),
+        }
+    }
+
+    fn count_unfinished(&mut self) {
+        match self.reader.waiting_bytes() {
+            0 => self.share = None,
+            bytes => self
+                .share
+                .get_or_insert_with(|| self.unfinished.share(self.outbox.clone()))
+                .set(bytes),
         }
     }
 
