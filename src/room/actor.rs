@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use mapweave_proto::{
     Access, CloseReason, Ledger, Message, Scanned, Seq, SessionId, StateVector, ToRoom,
 };
-use mapweave_storage::{Appended, Origin, StoreError, UpdateLog};
+use mapweave_storage::{Origin, StoreError, UpdateLog};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::appending::Step;
 use super::container::Summary;
 use super::core::{Core, CoreOptions};
 use super::live::{Departing, End, Room};
@@ -256,22 +256,26 @@ impl Actor {
                 .core
                 .presence_due_ms()
                 .map(|due| self.began + Duration::from_millis(due));
+            let full = room.appending.is_full();
             let next = tokio::select! {
                 biased;
                 end = ended(&mut self.phase) => Next::End(end),
                 () = self.shared.dismissed.cancelled() => Next::End(Err(End::Deleted)),
-                Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
+                step = room.appending.next() => Next::Append(step),
                 stored = room.snapshot.written() => Next::SnapshotStored(stored),
                 // Before the inbox, which may never be empty while everybody draws.
                 _ = tick.tick() => Next::Tick,
-                received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
+                received = self.inbox.recv_many(&mut batch, TURN_MAX), if !full => Next::Turn(received),
                 () = until(presence) => Next::Presence,
             };
             let now_ms = self.now_ms();
             match next {
                 Next::End(end) => return end,
                 Next::Turn(0) => return Ok(()),
-                Next::Appended(records, appended) => room.appended(now_ms, records, appended)?,
+                Next::Append(Step::Queued) => {}
+                Next::Append(Step::Done(records, appended)) => {
+                    room.appended(now_ms, records, appended)?;
+                }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
                     room.turn(
@@ -330,7 +334,7 @@ impl Actor {
 /// What a room does next.
 enum Next {
     End(Result<(), End>),
-    Appended(u64, Result<Appended, StoreError>),
+    Append(Step),
     SnapshotStored((Seq, Result<(), StoreError>)),
     Turn(usize),
     Presence,

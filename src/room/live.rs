@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
 use mapweave_proto::{CloseReason, DocId, Seq, SessionId, StateVector};
 use mapweave_storage::{Appended, StoreError, UpdateLog};
 use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
+use super::appending::{Appending, Step};
 use super::container::{StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
 use super::load::Loaded;
@@ -40,7 +39,7 @@ pub(crate) struct Room {
     doc: DocId,
     store: Arc<dyn UpdateLog>,
     peers: HashMap<SessionId, Arc<dyn Peer>>,
-    pub(crate) appending: FuturesOrdered<BoxFuture<'static, (u64, Result<Appended, StoreError>)>>,
+    pub(crate) appending: Appending,
     replies: HashMap<Ticket, Reply<Seq>>,
     next_ticket: u64,
     /// Answers that contain what is not durable yet, in the order of their places.
@@ -97,9 +96,9 @@ impl Room {
         Self {
             core: Core::new(start, options.core),
             doc: shared.doc,
+            appending: Appending::new(shared.doc, store.clone()),
             store,
             peers: HashMap::new(),
-            appending: FuturesOrdered::new(),
             replies: HashMap::new(),
             next_ticket: 0,
             states: VecDeque::new(),
@@ -208,12 +207,7 @@ impl Room {
     }
 
     fn carry_out(&mut self, fx: Effects) -> Result<(), End> {
-        if !fx.append.is_empty() {
-            let records = fx.append.len() as u64;
-            let appending = self.store.append(self.doc, fx.append);
-            self.appending
-                .push_back(appending.map(move |appended| (records, appended)).boxed());
-        }
+        self.appending.push(fx.append);
         for (session, message) in &fx.send {
             if let Some(peer) = self.peers.get(session) {
                 peer.send(message);
@@ -363,8 +357,10 @@ impl Room {
 
     /// Waits for the log, then stores a snapshot if it would help the next load.
     pub(crate) async fn finish(&mut self) -> Result<(), End> {
-        while let Some((records, appended)) = self.appending.next().await {
-            self.appended(0, records, appended)?;
+        while !self.appending.is_empty() {
+            if let Step::Done(records, appended) = self.appending.next().await {
+                self.appended(0, records, appended)?;
+            }
         }
         let (records, bytes) = self.core.since_snapshot();
         if records >= SNAPSHOT_RECORDS_MIN || bytes >= self.options.snapshot_bytes {

@@ -4,6 +4,7 @@
 //! task carries them out. Start at [`Rooms::enter`].
 
 mod actor;
+mod appending;
 mod container;
 mod core;
 mod coverage;
