@@ -49,7 +49,7 @@ impl MapView {
     /// still arrive will be orphans. For the server only: whoever was offline for longer would lose work.
     #[must_use]
     pub fn plan_purge(&self, now_s: u64, features: usize) -> Plan {
-        let old = |fid: &&Box<str>| {
+        let old = |fid: &str| {
             let overlays = self.overlays(fid);
             let record = self.record(fid);
             let last = overlays
@@ -60,7 +60,8 @@ impl MapView {
                 && last.is_some_and(|t| t.saturating_add(PURGE_AFTER_S) <= now_s)
         };
         let mut edits = Vec::new();
-        for fid in self.feats.keys().filter(old).take(features) {
+        let due = self.feats.keys().filter(|fid| old(fid));
+        for fid in due.take(features) {
             let prefix = format!("{fid}/");
             for (root, entries) in Root::ALL.into_iter().zip(&self.overlays) {
                 edits.extend(under(entries, &prefix).map(|(key, _)| Edit::Remove {
