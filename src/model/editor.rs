@@ -230,6 +230,20 @@ impl Plan {
         self
     }
 
+    /// This plan and another of the same session as one transaction. Both were made against one view and touch
+    /// different features, notes and layers.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for edit in other.edits {
+            // Both introduce document and session.
+            let introduction = matches!(edit.root(), META | WHO) && edit.key() != "title";
+            if !introduction || !self.edits.contains(&edit) {
+                self.edits.push(edit);
+            }
+        }
+        self
+    }
+
     /// Carries the plan out.
     pub fn write(self, txn: &mut TransactionMut<'_>) {
         apply(txn, self.edits);

@@ -3,6 +3,7 @@
 
 mod converging;
 mod edits;
+mod hostile;
 mod importing;
 mod laws;
 mod merging;
