@@ -40,6 +40,8 @@ class Scenario {
   #log = [];
   #written = new Map();
   #superseded = new Set();
+  /** How many of a hundred steps leave what no operation would. */
+  #litterPercent = 0;
 
   static async open(chance, rust, counts) {
     const scenario = new Scenario();
@@ -63,6 +65,7 @@ class Scenario {
     for (const first of firstFeatures(this.#chance)) await this.#do(0, () => this.#replicas[0].operate(first));
     if (this.#chance.percent(80)) await this.#deliverAll();
     const steps = this.#chance.between(STEPS_MIN, STEPS_MAX);
+    this.#litterPercent = this.#chance.pick([0, 2, 2, 30]);
     for (let i = 0; i < steps; i++) {
       await this.#step(this.#chance.below(this.#replicas.length));
       this.#counts.steps += 1;
@@ -77,10 +80,13 @@ class Scenario {
     const replica = this.#replicas[at];
     const chance = this.#chance;
     replica.now = 1000 + chance.below(60);
+    if (replica.litter && chance.percent(this.#litterPercent)) {
+      this.#send(at, await replica.litter(...randomLitter(chance)));
+      return;
+    }
     const kind = chance.below(100);
-    if (kind < 56) await this.#operate(at);
-    else if (kind < 59 && replica.takeBack) await this.#do(at, () => replica.takeBack(chance.percent(65)));
-    else if (kind < 62 && replica.litter) this.#send(at, await replica.litter(...randomLitter(chance)));
+    if (kind < 58) await this.#operate(at);
+    else if (kind < 62 && replica.takeBack) await this.#do(at, () => replica.takeBack(chance.percent(65)));
     else if (kind < 84) await this.#deliver(at, chance.between(1, 6));
     else if (kind < 92) await this.#sync(chance.below(this.#replicas.length), at);
     else if (kind < 95 && this.#log.length > 0) await replica.apply(chance.pick(this.#log));
