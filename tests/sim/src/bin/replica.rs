@@ -7,6 +7,7 @@
 //! | `drop` | `r` | `{}` |
 //! | `apply` | `r`, `u` | `{}` or `{"error"}`, where the update cannot be decoded or applied |
 //! | `op` | `r`, `now`, `operation` | `{"result", "u", "writes"}` or `{"error": code}` |
+//! | `undo` | `r`, `now` | as `op`; takes back the last operation that was not yet taken back |
 //! | `vector` | `r` | `{"sv"}`, the state vector |
 //! | `diff` | `r`, `sv` | `{"u"}`, what a replica with this state vector lacks |
 //! | `snapshot` | `r` | `{"s"}`, state vector and deletions as an encoded Yjs snapshot |
@@ -19,11 +20,13 @@ use std::io::{BufRead, Write, stdin, stdout};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mapweave::model::{Editor, MapView, Operation, Random, Root, Sid, Watch, Who};
+use mapweave::model::{Editor, MapView, Operation, Plan, Random, Root, Sid, Undo, Watch, Who};
 use serde_json::{Value, json};
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{Any, Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, StateVector, Transact, Update};
+use yrs::{
+    Any, Doc, GetString, Map, OffsetKind, Options, Out, ReadTxn, StateVector, Transact, Update,
+};
 
 fn main() {
     if let Err(reason) = serve() {
@@ -41,34 +44,36 @@ fn serve() -> Result<(), String> {
             serde_json::from_str(&line).map_err(|error| format!("not JSON: {error}"))?;
         let answer = answer(&mut replicas, &request)?;
         writeln!(out, "{answer}").map_err(|error| format!("cannot write: {error}"))?;
-        out.flush().map_err(|error| format!("cannot write: {error}"))?;
+        out.flush()
+            .map_err(|error| format!("cannot write: {error}"))?;
     }
     Ok(())
 }
 
 fn answer(replicas: &mut HashMap<u64, Replica>, request: &Value) -> Result<Value, String> {
-    let number = number(request, "r")?;
+    let r = number(request, "r")?;
     match text(request, "c")? {
         "new" => {
             let replica = Replica::new(request)?;
-            replicas.insert(number, replica);
+            replicas.insert(r, replica);
             return Ok(json!({}));
         }
         "drop" => {
-            replicas.remove(&number);
+            replicas.remove(&r);
             return Ok(json!({}));
         }
         _ => {}
     }
     let replica = replicas
-        .get_mut(&number)
-        .ok_or_else(|| format!("there is no replica {number}"))?;
+        .get_mut(&r)
+        .ok_or_else(|| format!("there is no replica {r}"))?;
     match text(request, "c")? {
         "apply" => Ok(match replica.apply(&bytes(request, "u")?) {
             Ok(()) => json!({}),
             Err(error) => json!({ "error": error }),
         }),
         "op" => replica.operate(request),
+        "undo" => replica.undo(number(request, "now")?),
         "diff" => {
             let vector = StateVector::decode_v1(&bytes(request, "sv")?)
                 .map_err(|error| format!("no state vector: {error}"))?;
@@ -94,6 +99,7 @@ struct Replica {
     watch: Watch,
     view: MapView,
     editor: Editor,
+    done: Vec<Undo>,
 }
 
 impl Replica {
@@ -116,6 +122,7 @@ impl Replica {
             watch,
             view,
             editor,
+            done: Vec::new(),
         };
         if request.get("u").is_some() {
             replica.apply(&bytes(request, "u")?)?;
@@ -144,12 +151,33 @@ impl Replica {
         let operation: Operation = match serde_json::from_value(operation) {
             Ok(operation) => operation,
             // A geometry that is none is refused where it is read.
-            Err(error) => return Ok(json!({ "error": "bad_geometry", "message": error.to_string() })),
+            Err(error) => {
+                return Ok(json!({ "error": "bad_geometry", "message": error.to_string() }));
+            }
         };
-        let plan = match self.editor.plan(&self.view, number(request, "now")?, &operation) {
+        let plan = match self
+            .editor
+            .plan(&self.view, number(request, "now")?, &operation)
+        {
             Ok(plan) => plan,
             Err(error) => return Ok(json!({ "error": error.code() })),
         };
+        self.done.push(plan.undo(&self.view, self.editor.sid()));
+        Ok(self.write(plan))
+    }
+
+    fn undo(&mut self, now_s: u64) -> Result<Value, String> {
+        let Some(undo) = self.done.pop() else {
+            return Ok(self.write(Plan::default()));
+        };
+        match self.editor.plan_undo(&self.view, now_s, &undo) {
+            Ok(plan) => Ok(self.write(plan)),
+            Err(error) => Ok(json!({ "error": error.code() })),
+        }
+    }
+
+    /// Carries a plan out and says what came of it.
+    fn write(&mut self, plan: Plan) -> Value {
         let result = json!(plan.yielded());
         let (vector, before) = {
             let txn = self.doc.transact();
@@ -160,11 +188,14 @@ impl Replica {
         let txn = self.doc.transact();
         let update = txn.encode_diff_v1(&vector);
         let writes = writes(&before, &entries(&txn));
-        Ok(json!({ "result": result, "u": STANDARD.encode(update), "writes": writes }))
+        json!({ "result": result, "u": STANDARD.encode(update), "writes": writes })
     }
 
     fn read(&self) -> Result<Value, String> {
-        let (moved, fresh) = (reading(&self.view), reading(&MapView::new(&self.doc.transact())));
+        let (moved, fresh) = (
+            reading(&self.view),
+            reading(&MapView::new(&self.doc.transact())),
+        );
         if moved == fresh {
             Ok(fresh)
         } else {
@@ -187,14 +218,38 @@ fn reading(view: &MapView) -> Value {
         })
     });
     let notes = view.notes().map(|note| {
-        json!([note.nid, note.written.t, note.written.sid, note.body, note.fid, note.answers, note.place])
+        json!([
+            note.nid,
+            note.written.t,
+            note.written.sid,
+            note.body,
+            note.fid,
+            note.answers,
+            note.place
+        ])
     });
     let files = view.attachments().map(|file| {
         let attached = (file.attached.t, file.attached.sid);
-        json!([file.aid, attached.0, attached.1, file.fid, file.name, file.media_type, file.bytes, file.sha256])
+        json!([
+            file.aid,
+            attached.0,
+            attached.1,
+            file.fid,
+            file.name,
+            file.media_type,
+            file.bytes,
+            file.sha256
+        ])
     });
     let layers = view.layers().map(|layer| {
-        json!([layer.lid, layer.name, layer.order, layer.visible, layer.style, layer.columns])
+        json!([
+            layer.lid,
+            layer.name,
+            layer.order,
+            layer.visible,
+            layer.style,
+            layer.columns
+        ])
     });
     json!({
         "features": features.collect::<Vec<_>>(),
@@ -213,7 +268,9 @@ fn entries(txn: &impl ReadTxn) -> Entries {
     let roots = Root::ALL.into_iter().map(Root::name);
     let mut found = Entries::new();
     for root in roots.chain(["meta", "feat", "layer", "note", "file", "who"]) {
-        let Some(map) = txn.get_map(root) else { continue };
+        let Some(map) = txn.get_map(root) else {
+            continue;
+        };
         for key in map.keys(txn) {
             let value = map.get(txn, key).map_or(Value::Null, |out| value(out, txn));
             found.insert((root.to_owned(), key.to_owned()), value);
@@ -224,7 +281,9 @@ fn entries(txn: &impl ReadTxn) -> Entries {
 
 /// What one transaction did to the entries.
 fn writes(before: &Entries, after: &Entries) -> Vec<Value> {
-    let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
+    let keys = before
+        .keys()
+        .chain(after.keys().filter(|key| !before.contains_key(*key)));
     keys.filter(|key| before.get(*key) != after.get(*key))
         .map(|key| {
             let (root, name) = key;
@@ -253,7 +312,9 @@ fn plain(any: &Any) -> Value {
         Any::Buffer(bytes) => json!({ "$bytes": STANDARD.encode(bytes) }),
         Any::Array(items) => items.iter().map(plain).collect(),
         Any::Map(members) => {
-            let members = members.iter().map(|(name, value)| (name.clone(), plain(value)));
+            let members = members
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value)));
             Value::Object(members.collect())
         }
         other => serde_json::to_value(other).unwrap_or_default(),
