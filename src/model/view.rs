@@ -58,11 +58,10 @@ impl MapView {
         }
         view.notes = entries(txn, NOTE);
         view.files = entries(txn, FILE);
-        view.who = entries(txn, WHO);
         view
     }
 
-    /// As [`Self::new`], but with nothing except the layers and what the document says of itself.
+    /// As [`Self::new`], but with nothing except the layers, the sessions' people and what the document says of itself.
     pub(super) fn layers_only(txn: &impl ReadTxn) -> Self {
         let (good, bad): (Vec<_>, Vec<_>) = entries(txn, LAYER)
             .into_iter()
@@ -79,6 +78,7 @@ impl MapView {
                 .iter()
                 .map(|(key, _)| malformed_key(LAYER, key))
                 .collect(),
+            who: entries(txn, WHO),
             meta: Meta::read(txn),
             ..Self::default()
         }
@@ -280,6 +280,16 @@ impl Meta {
             format: value("format"),
             version: value("version"),
             title: value("title"),
+        }
+    }
+
+    /// Whether there is something under a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        match key {
+            "format" => self.format.is_some(),
+            "version" => self.version.is_some(),
+            "title" => self.title.is_some(),
+            _ => false,
         }
     }
 }
