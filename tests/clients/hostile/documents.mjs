@@ -9,7 +9,22 @@ const NESTED_TYPES = 60;
 const NESTED_VALUES = 60;
 
 const point = [1000, 'maker', 1, [1, 2], '{"name":"tap"}', ''];
-const square = [1000, 'maker', 3, [[[0, 0], [8, 0], [8, 8], [0, 8], [0, 0]]], '{}', ''];
+const square = [
+  1000,
+  'maker',
+  3,
+  [
+    [
+      [0, 0],
+      [8, 0],
+      [8, 8],
+      [0, 8],
+      [0, 0],
+    ],
+  ],
+  '{}',
+  '',
+];
 
 /** Key shapes per root: what should be there, and what should not. */
 const KEYS = {
@@ -62,7 +77,17 @@ const VALUES = {
   'a time and an object with a prototype': [1000, JSON.parse('{"__proto__":{"a":1},"constructor":2,"toString":3}')],
   'a time and bytes': [1000, Uint8Array.of(0, 1, 1, 1, 4, 4)],
   'a time, a kind and bytes': [1000, 3, Uint8Array.of(0, 255, 255, 255, 127)],
-  'a time, a kind and numbers': [1000, 3, [[[0, 0], [1, 0], [1, 1e308]]]],
+  'a time, a kind and numbers': [
+    1000,
+    3,
+    [
+      [
+        [0, 0],
+        [1, 0],
+        [1, 1e308],
+      ],
+    ],
+  ],
   'a time, a kind and NaN': [1000, 1, [Number.NaN, 1]],
   'a time, a text and a text': [1000, 'a', 'b'],
   'a time and values 16 levels deep': [1000, nested(15, (x) => [x])],
@@ -112,15 +137,32 @@ function documentWith(entries) {
 /** Name → document. Every value under every kind of key, and some larger mischief. */
 export function* hostileDocuments() {
   for (const [what, value] of Object.entries(VALUES)) {
-    yield [`${what} under every key`, documentWith(ROOTS.flatMap((root) => KEYS[root].map((key) => [root, key, value])))];
+    yield [
+      `${what} under every key`,
+      documentWith(ROOTS.flatMap((root) => KEYS[root].map((key) => [root, key, value]))),
+    ];
   }
   for (const root of ROOTS) {
-    const entries = Object.values(VALUES).flatMap((value, i) => KEYS[root].map((key) => [root, `${key}${i % 2 ? i : ''}`, value]));
+    const entries = Object.values(VALUES).flatMap((value, i) =>
+      KEYS[root].map((key) => [root, `${key}${i % 2 ? i : ''}`, value]),
+    );
     yield [`every value in ${root}`, documentWith(entries)];
   }
   yield ['features that come from and go into each other', cycles()];
-  yield ['features in layers in features', documentWith([['attr', 'f/liar1/layer', [1000, 'f']], ['layer', 'f/liar1/name', [1000, 'f']]])];
-  yield ['a note that answers itself', documentWith([['note', 'n1', [1000, 'liar1', 'x', 'f', 'n1', [Number.NaN, 1]]], ['note', 'n2', [1000, 'liar1', 'x', 'n3', 'n2', 'here']]])];
+  yield [
+    'features in layers in features',
+    documentWith([
+      ['attr', 'f/liar1/layer', [1000, 'f']],
+      ['layer', 'f/liar1/name', [1000, 'f']],
+    ]),
+  ];
+  yield [
+    'a note that answers itself',
+    documentWith([
+      ['note', 'n1', [1000, 'liar1', 'x', 'f', 'n1', [Number.NaN, 1]]],
+      ['note', 'n2', [1000, 'liar1', 'x', 'n3', 'n2', 'here']],
+    ]),
+  ];
   yield ['strings of ten megabytes', longStrings()];
   yield ['a thousand sessions that disagree', crowd()];
   yield ['a geometry of many tiny parts', documentWith([['geom', 'f/liar1/gen1', [1000, 6, manyParts(50_000)]]])];

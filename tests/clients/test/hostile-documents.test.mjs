@@ -67,6 +67,7 @@ test('a hostile document can be edited, and its conflicts and orphans be done wi
     for (const fid of ['f', 'nothing']) writer.dismissOrphans(fid);
     const kinds = new Set(mapdoc.featureProblems(view, 'f').map(([kind]) => kind));
     assert.deepEqual(view.feature('f').geometry, { type: 'Point', coordinates: [5, 5] }, name);
-    for (const kind of ['orphan', 'concurrent values', 'contested deletion']) assert.ok(!kinds.has(kind), `${name}: ${kind}`);
+    for (const kind of ['orphan', 'concurrent values', 'contested deletion'])
+      assert.ok(!kinds.has(kind), `${name}: ${kind}`);
   }
 });

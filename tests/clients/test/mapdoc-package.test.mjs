@@ -40,7 +40,8 @@ function readmeExamples(target) {
 
 test('the packed package holds modules, types, README and licences and nothing else', (t) => {
   const { files } = project(t, []);
-  for (const path of ['index.js', 'index.d.ts', 'y14.js', 'package.json', 'README.md', 'LICENSE-MIT']) assert.ok(files.includes(path), path);
+  for (const path of ['index.js', 'index.d.ts', 'y14.js', 'package.json', 'README.md', 'LICENSE-MIT'])
+    assert.ok(files.includes(path), path);
   const surplus = files.filter((path) => !/\.(js|d\.ts)$|^package\.json$|^README\.md$|^LICENSE-/.test(path));
   assert.deepEqual(surplus, []);
   assert.ok(!files.some((path) => path.includes('test')));
@@ -53,7 +54,15 @@ test('the example of the README runs in plain Node with Yjs 13', (t) => {
   const found = run(`${silenced}
     console.log(JSON.stringify({ ...view.feature(meadow), properties: Object.fromEntries(view.feature(meadow).properties), report: report(view) }));
   `);
-  assert.deepEqual(found.geometry.coordinates, [[[8.5, 47.3], [8.55, 47.29], [8.6, 47.3], [8.61, 47.41], [8.5, 47.3]]]);
+  assert.deepEqual(found.geometry.coordinates, [
+    [
+      [8.5, 47.3],
+      [8.55, 47.29],
+      [8.6, 47.3],
+      [8.61, 47.41],
+      [8.5, 47.3],
+    ],
+  ]);
   assert.deepEqual(found.properties, { crop: 'oats', name: 'Meadow 7' });
   assert.deepEqual([found.state, found.report], ['live', []]);
 });
@@ -82,4 +91,3 @@ test('documents of Yjs 14 are written and read, and Yjs 13 reads them too', (t) 
   assert.deepEqual([found.y14, found.y13], [expected, expected]);
   assert.deepEqual(new Set(found.heard), new Set(['record', 'properties', 'attributes']));
 });
-
