@@ -176,6 +176,25 @@ test('what is beyond the limits of the format is refused and nothing is written'
   expect(view.ids()).toEqual([fid]);
 });
 
+test('a map holds 200,000 features and no more', () => {
+  const doc = new Y.Doc();
+  doc.transact(() => {
+    const features = doc.getMap('feat');
+    for (let i = 1; i < 200_000; i++) features.set(`f${i}`, [1, 'x', 0, null, '{}', '']);
+  });
+  const writer = new Writer(new MapView(doc), { sid: 'annie', userId: 'a', name: 'A' });
+  const last = writer.create(null);
+  expect(code(() => writer.create(null))).toBe('too_large');
+  expect(
+    code(() =>
+      writer.split(last, [
+        { type: 'Point', coordinates: [1, 1] },
+        { type: 'Point', coordinates: [2, 2] },
+      ]),
+    ),
+  ).toBe('too_large');
+});
+
 test('half a surrogate pair in a value is stored as what others would read', () => {
   const { view, writer } = map(generator(5));
   const fid = writer.createPoint([1, 2], { a: 'x\ud800' });
