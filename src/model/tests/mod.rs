@@ -1,7 +1,9 @@
 //! Tests of reading and importing together, over whole documents.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod converging;
 mod edits;
+mod hostile;
 mod importing;
 mod laws;
 mod merging;
