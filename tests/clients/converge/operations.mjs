@@ -23,12 +23,12 @@ const WEIGHTS = {
   split: 2,
   merge: 1,
   edit_text: 6,
-  add_note: 2,
+  add_note: 4,
   remove_note: 1,
-  add_file: 1,
+  add_file: 3,
   remove_file: 1,
   set_layer: 3,
-  settle: 9,
+  settle: 25,
   dismiss_orphans: 2,
   set_title: 1,
   create: 4,
@@ -36,11 +36,24 @@ const WEIGHTS = {
 
 /** A random operation for a replica that sees about what `view` shows. */
 export function randomOperation(chance, view) {
-  const others = view.ids();
-  const fid = chance.percent(75) || others.length === 0 ? chance.pick(FEATURES) : chance.pick(others);
   let op = weighted(chance, WEIGHTS);
-  if (op === 'settle' && view.concurrentValues(fid).length === 0) op = 'set_properties';
+  const fitting = fidsFor(op, view);
+  if (op === 'settle' && fitting.length === 0) op = 'set_properties';
+  const fid = fitting.length > 0 && chance.percent(90) ? chance.pick(fitting) : anyFid(chance, view);
   return { op, ...MAKERS[op](chance, view, fid) };
+}
+
+/** Features for which an operation makes more sense than for others. */
+function fidsFor(op, view) {
+  if (op === 'settle') return FEATURES.filter((fid) => view.concurrentValues(fid).length > 0);
+  if (op === 'record_track') return FEATURES.filter((fid) => [2, 5].includes(view.generation(fid)?.kind));
+  if (op === 'restore') return FEATURES.filter((fid) => view.record(fid) && view.state(fid) !== 'live');
+  return [];
+}
+
+function anyFid(chance, view) {
+  const all = view.ids();
+  return chance.percent(75) || all.length === 0 ? chance.pick(FEATURES) : chance.pick(all);
 }
 
 /** The features that everybody has from the beginning: a polygon, a line, and anything. */
@@ -138,7 +151,7 @@ const MAKERS = {
     answers: chance.pick([null, view.notes()[0]?.nid ?? null]),
     at: chance.pick([null, place(chance, 2)]),
   }),
-  remove_note: (chance) => ({ nid: `n${chance.below(8)}` }),
+  remove_note: (chance, view) => ({ nid: chance.pick(view.notes())?.nid ?? `n${chance.below(8)}` }),
   add_file: (chance, _view, fid) => ({
     aid: `a${chance.below(8)}`,
     fid,
@@ -147,7 +160,7 @@ const MAKERS = {
     bytes: chance.below(1e9),
     sha256: '0123456789abcdef'.repeat(4),
   }),
-  remove_file: (chance) => ({ aid: `a${chance.below(8)}` }),
+  remove_file: (chance, view) => ({ aid: chance.pick(view.attachments())?.aid ?? `a${chance.below(8)}` }),
   set_layer: (chance) => ({
     lid: chance.pick(LAYERS),
     values: chance.pick([
@@ -158,14 +171,14 @@ const MAKERS = {
       { style: { a: [1] } },
     ]),
   }),
-  settle: (chance, view, fid) => conflict(chance, view, fid),
+  settle: conflict,
   dismiss_orphans: (_chance, _view, fid) => ({ fid }),
   set_title: (chance) => ({ title: `Map ${chance.below(9)}` }),
 };
 
 function conflict(chance, view, fid) {
-  const { root, target } = chance.pick(view.concurrentValues(fid));
-  return { fid, root, target, sid: chance.pick(view.overlays.entries(root, fid, target)).sid };
+  const { root, target } = chance.pick(view.concurrentValues(fid)) ?? { root: 'prop', target: 'name' };
+  return { fid, root, target, sid: chance.pick(view.overlays.entries(root, fid, target))?.sid ?? 'sid00' };
 }
 
 function segments(view, fid) {
