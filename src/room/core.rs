@@ -93,6 +93,8 @@ pub struct Effects {
     pub refused: Vec<(SessionId, u64, Refusal)>,
     /// Updates of a connection up to this number are durable.
     pub settled: Vec<(SessionId, u64)>,
+    /// Connections whose sync requests are answered, and what had to be encoded for that, in bytes.
+    pub answered: Vec<(SessionId, u64)>,
     /// Answers to [`Input::Submit`].
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
@@ -318,10 +320,11 @@ impl Core {
 
     fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
         self.cache_used_ms = Some(now_ms);
-        let Some(step2) = self.step2_beyond(have, fx) else {
+        let Some((step2, encoded_bytes)) = self.step2_beyond(have, fx) else {
             return;
         };
         fx.send.push((session, step2));
+        fx.answered.push((session, encoded_bytes));
         self.synced(session);
         self.knows(session, have);
     }
@@ -359,8 +362,9 @@ impl Core {
             .ok()
     }
 
-    /// The same as a message; those who have the same are told the same one.
-    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Outgoing> {
+    /// The same as a message, and what it took to encode, in bytes: those who have the same are told the same one. All
+    /// of the document is looked through for a difference, however small that is.
+    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<(Outgoing, u64)> {
         let told = match have.is_empty() {
             true => self.whole.as_ref(),
             false => self
@@ -370,9 +374,11 @@ impl Core {
                 .map(|d| &d.step2),
         };
         if let Some(step2) = told {
-            return Some(step2.clone());
+            return Some((step2.clone(), 0));
         }
-        let step2 = Outgoing::new(Message::SyncStep2(self.state_beyond(have, fx)?));
+        let state = self.state_beyond(have, fx)?;
+        let encoded_bytes = self.update_bytes.max(state.len() as u64);
+        let step2 = Outgoing::new(Message::SyncStep2(state));
         match have.is_empty() {
             true => self.whole = Some(step2.clone()),
             false => {
@@ -382,7 +388,7 @@ impl Core {
                 })
             }
         }
-        Some(step2)
+        Some((step2, encoded_bytes))
     }
 
     fn forget_answers(&mut self) {
@@ -393,7 +399,7 @@ impl Core {
         let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
             return;
         };
-        if let Some(step2) = self.step2_beyond(&base, fx) {
+        if let Some((step2, _)) = self.step2_beyond(&base, fx) {
             fx.send.push((session, step2));
             // Departures may have been dropped with the backlog.
             let known = self.presence.everyone_and_gone();
@@ -926,6 +932,23 @@ mod tests {
         let both = Message::Update(concat(&[&edits[0], &edits[1]]).unwrap());
         assert_eq!(fx.broadcast[0].message.message, both);
         assert_eq!((fx.broadcast.len(), fx.broadcast[0].except), (1, None));
+    }
+
+    #[test]
+    fn an_answer_costs_what_had_to_be_encoded_and_nothing_if_it_was_told_before() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        turn(&mut core, vec![says(ALICE, 1, &edits(7, 1)[0])]);
+        let asks = |clock| {
+            let have = [(mapweave_proto::ClientId(7), clock)].into_iter().collect();
+            Input::Heard(BOB, ToRoom::SyncStep1(have))
+        };
+        join(&mut core, BOB, Access::ReadWrite);
+        let answered = |core: &mut Core, clock| turn(core, vec![asks(clock)]).answered;
+        let first = answered(&mut core, 1);
+        assert!(matches!(first[..], [(BOB, bytes)] if bytes >= core.update_bytes()));
+        assert_eq!(answered(&mut core, 1), [(BOB, 0)]);
+        assert_ne!(answered(&mut core, 2), [(BOB, 0)]);
     }
 
     #[test]

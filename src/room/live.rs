@@ -222,6 +222,11 @@ impl Room {
                 peer.refused(number, refusal);
             }
         }
+        for (session, bytes) in fx.answered {
+            if let Some(peer) = self.peers.get(&session) {
+                peer.answered(bytes);
+            }
+        }
         for (session, upto) in fx.settled {
             if let Some(peer) = self.peers.get(&session) {
                 peer.settled(upto);

@@ -163,6 +163,7 @@ impl Listener {
 impl Peer for Listener {
     fn send(&self, _: &Outgoing) {}
     fn settled(&self, _: u64) {}
+    fn answered(&self, _: u64) {}
     fn refused(&self, _: u64, _: Refusal) {}
 
     fn close(&self, reason: CloseReason) {

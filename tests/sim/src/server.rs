@@ -270,6 +270,7 @@ impl Server {
         for (number, reason) in news.refused {
             events.push(Event::Refused { number, reason });
         }
+        events.extend(news.answered.map(|bytes| Event::Answered { bytes }));
         events.extend(news.settled.map(|upto| Event::Settled { upto }));
         events.extend(news.close.map(Event::Stop));
         if conn
@@ -389,6 +390,9 @@ impl Server {
                     let id = *session;
                     let step2 = Outgoing::new(Message::SyncStep2(state.clone()));
                     self.offer(id, &step2, world);
+                    if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.backlog.answered(0);
+                    }
                     *input = Input::Synced(id);
                 }
                 _ => {}
@@ -473,6 +477,11 @@ impl Server {
         for (session, number, refusal) in fx.refused {
             if let Some(conn) = self.conns.get_mut(&session) {
                 conn.backlog.refused(number, refusal);
+            }
+        }
+        for (session, bytes) in fx.answered {
+            if let Some(conn) = self.conns.get_mut(&session) {
+                conn.backlog.answered(bytes);
             }
         }
         for (session, upto) in fx.settled {
