@@ -13,7 +13,7 @@ use mapweave_proto::{
     Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
     ToRoom, concat,
 };
-use mapweave_storage::{Kind, NewRecord, Origin};
+use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
@@ -25,6 +25,10 @@ pub const PRESENCE_EVERY_MS: u64 = 5;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
+
+/// How long an update waits for others that are missing, in milliseconds: a week, in which whoever has them may come
+/// back from the field.
+pub const HELD_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// A number that the caller gives to a request so as to know the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +99,8 @@ pub struct Effects {
     pub settled: Vec<(SessionId, u64)>,
     /// Connections whose sync requests are answered, and what had to be encoded for that, in bytes.
     pub answered: Vec<(SessionId, u64)>,
+    /// How many updates were given up that had waited too long.
+    pub expired: u64,
     /// Answers to [`Input::Submit`].
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
@@ -126,12 +132,18 @@ pub enum Audience {
 pub struct CoreOptions {
     /// Presence not renewed for so long is taken out, in milliseconds.
     pub presence_expiry_ms: u64,
+    /// Updates that have waited for so long for others are given up, in milliseconds.
+    pub held_expiry_ms: u64,
+    /// What the clock of the map's inputs shows at 0, in milliseconds since 1970.
+    pub unix_ms_at_zero: u64,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
         Self {
             presence_expiry_ms: 30_000,
+            held_expiry_ms: HELD_EXPIRY_MS,
+            unix_ms_at_zero: 0,
         }
     }
 }
@@ -267,7 +279,7 @@ impl Core {
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
-            Input::Tick => self.tick(now_ms),
+            Input::Tick => self.tick(now_ms, fx),
         }
     }
 
@@ -429,6 +441,7 @@ impl Core {
             Ok(missing) => {
                 self.wait(Waiter::Session(id, number), fx);
                 if missing {
+                    self.replica.number_held(id.0, number);
                     // The sender has what is missing, or knows who does.
                     let vector = self.replica.ledger().state_vector().encode();
                     fx.send
@@ -593,7 +606,8 @@ impl Core {
         }
     }
 
-    fn tick(&mut self, now_ms: u64) {
+    fn tick(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.give_up_held(now_ms, fx);
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
         let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
@@ -601,6 +615,31 @@ impl Core {
             self.cache.clear();
             self.forget_answers();
         }
+    }
+
+    /// What waited too long is out of the document for good, and the log says so: whoever replays it must do the same.
+    /// Its own record stays.
+    fn give_up_held(&mut self, now_ms: u64, fx: &mut Effects) {
+        let unix_ms = self.options.unix_ms_at_zero.saturating_add(now_ms);
+        let expired = self
+            .replica
+            .expire_held(unix_ms, self.options.held_expiry_ms);
+        if expired.is_empty() {
+            return;
+        }
+        let ids: Vec<u8> = expired.iter().flat_map(|expired| expired.id).collect();
+        let origin = Arc::new(Origin {
+            protocol: Protocol::Server,
+            ..Origin::default()
+        });
+        self.append(Kind::Expired, ids.into(), &origin, fx);
+        fx.expired += expired.len() as u64;
+        let told = expired.iter().filter_map(|expired| {
+            let session = SessionId(expired.source);
+            let there = self.sessions.contains_key(&session);
+            Some((session, expired.number.filter(|_| there)?, Refusal::Expired))
+        });
+        fx.refused.extend(told);
     }
 
     fn tell_updates(&mut self, fx: &mut Effects) {
@@ -726,7 +765,6 @@ mod tests {
     use super::*;
     use crate::room::HeldLimits;
     use mapweave_proto::scan;
-    use mapweave_storage::Protocol;
     use yrs::{Doc, Map, Transact, WriteTxn};
 
     const ALICE: SessionId = SessionId(1);
@@ -949,6 +987,40 @@ mod tests {
         assert!(matches!(first[..], [(BOB, bytes)] if bytes >= core.update_bytes()));
         assert_eq!(answered(&mut core, 1), [(BOB, 0)]);
         assert_ne!(answered(&mut core, 2), [(BOB, 0)]);
+    }
+
+    #[test]
+    fn what_waits_too_long_is_given_up_logged_and_told_to_who_sent_it() {
+        let mut core = core();
+        join(&mut core, ALICE, Access::ReadWrite);
+        let edits = edits(7, 3);
+        turn(&mut core, vec![says(ALICE, 1, &edits[1])]);
+        let tick = |core: &mut Core, now_ms| {
+            let mut fx = Effects::default();
+            core.handle(now_ms, Input::Tick, &mut fx);
+            fx
+        };
+        assert_eq!(tick(&mut core, 1_000).expired, 0);
+        turn(&mut core, vec![says(ALICE, 2, &edits[2])]);
+        assert_eq!(tick(&mut core, 2_000).expired, 0);
+        let fx = tick(&mut core, 1_000 + HELD_EXPIRY_MS);
+        assert_eq!(fx.refused, [(ALICE, 1, Refusal::Expired)]);
+        assert_eq!((fx.expired, core.replica().held().len()), (1, 1));
+        let [record] = &fx.append[..] else {
+            panic!("{:?}", fx.append)
+        };
+        assert_eq!((&record.kind, record.payload.len()), (&Kind::Expired, 16));
+        // What it built on comes late: it is not there, and what came after it still waits.
+        let fx = turn(&mut core, vec![says(ALICE, 3, &edits[0])]);
+        assert_eq!(fx.broadcast.len(), 1);
+        let (_, clock) = core
+            .replica()
+            .ledger()
+            .state_vector()
+            .iter()
+            .next()
+            .unwrap();
+        assert_eq!((clock, core.replica().held().len()), (1, 1));
     }
 
     #[test]

@@ -20,10 +20,10 @@ mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use container::{Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
-    Start, Ticket,
+    Audience, Broadcast, Core, CoreOptions, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS,
+    STATE_CACHE_MS, Start, Ticket,
 };
 pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
 pub use peer::{Outgoing, Peer};
@@ -32,6 +32,8 @@ pub use presence::{
     PRESENCE_MEMORY_MS, Presence,
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
-pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
+pub use replica::{
+    Expired, HELD_ID_BYTES, HeldId, HeldLimits, Outcome, Refused, Replica, StateCache,
+};
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

@@ -127,6 +127,10 @@ pub struct Replica {
 
 struct HeldUpdate {
     source: u64,
+    /// Its number among the updates of its source, where that counts them.
+    number: Option<u64>,
+    /// When it came, in milliseconds since 1970, once somebody has looked.
+    since_ms: Option<u64>,
     update: Scanned,
     /// Clients whose growth may let a part of it in.
     missing: Vec<ClientId>,
@@ -136,7 +140,33 @@ impl HeldUpdate {
     fn bytes(&self) -> usize {
         held_bytes_of(&self.update)
     }
+
+    fn id(&self) -> HeldId {
+        let mut id = HeldId::default();
+        blake3::Hasher::new()
+            .update(self.update.bytes())
+            .finalize_xof()
+            .fill(&mut id);
+        id
+    }
 }
+
+/// An update that waited too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// What it is called in the log.
+    pub id: HeldId,
+    /// Who sent it.
+    pub source: u64,
+    /// Its number among what that source sent, if it was numbered.
+    pub number: Option<u64>,
+}
+
+/// What a held update is called in the log: the first bytes of the BLAKE3 of its own.
+pub type HeldId = [u8; HELD_ID_BYTES];
+
+/// Length of a [`HeldId`].
+pub const HELD_ID_BYTES: usize = 16;
 
 /// What holding an update counts for: many small ones cost time and memory too.
 fn held_bytes_of(update: &Scanned) -> usize {
@@ -190,6 +220,52 @@ impl Replica {
     /// Updates that wait for others, oldest first.
     pub fn held(&self) -> impl ExactSizeIterator<Item = &Bytes> {
         self.held.iter().map(|h| h.update.bytes())
+    }
+
+    /// The same with the time since when each waits, in milliseconds since 1970, where that is known.
+    pub fn held_since(&self) -> impl ExactSizeIterator<Item = (&Bytes, Option<u64>)> {
+        self.held.iter().map(|h| (h.update.bytes(), h.since_ms))
+    }
+
+    /// Notes that those which have come since the last call wait since `now_ms`, in milliseconds since 1970.
+    pub fn stamp_held(&mut self, now_ms: u64) {
+        for held in &mut self.held {
+            held.since_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// Notes the number of what `source` sent last, if that waits.
+    pub fn number_held(&mut self, source: u64, number: u64) {
+        if let Some(last) = self.held.last_mut()
+            && last.source == source
+        {
+            last.number.get_or_insert(number);
+        }
+    }
+
+    /// Gives up those that have waited for `age_ms` or longer; whoever logs that, logs it by their ids.
+    pub fn expire_held(&mut self, now_ms: u64, age_ms: u64) -> Vec<Expired> {
+        self.stamp_held(now_ms);
+        let is_old = |held: &mut HeldUpdate| {
+            let since_ms = held.since_ms.unwrap_or(now_ms);
+            now_ms.saturating_sub(since_ms) >= age_ms
+        };
+        let expired: Vec<_> = self.held.extract_if(.., is_old).collect();
+        self.held_bytes -= expired.iter().map(HeldUpdate::bytes).sum::<usize>();
+        expired
+            .iter()
+            .map(|held| Expired {
+                id: held.id(),
+                source: held.source,
+                number: held.number,
+            })
+            .collect()
+    }
+
+    /// Gives up those with these ids, as the log says.
+    pub fn drop_held(&mut self, ids: &HashSet<HeldId>) {
+        self.held.retain(|held| !ids.contains(&held.id()));
+        self.held_bytes = self.held.iter().map(HeldUpdate::bytes).sum();
     }
 
     /// Bytes of the updates that wait, with a KiB for each.
@@ -323,6 +399,8 @@ impl Replica {
         self.held_bytes += bytes;
         self.held.push(HeldUpdate {
             source,
+            number: None,
+            since_ms: None,
             update,
             missing: missing.clone(),
         });

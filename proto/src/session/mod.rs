@@ -144,6 +144,8 @@ pub enum Refusal {
     Corrupt(String),
     /// Too much is held that depends on something missing.
     TooMuchHeld,
+    /// It waited too long for earlier updates that never came, and is given up.
+    Expired,
     /// The room cannot take updates now.
     Unavailable(&'static str),
 }
@@ -400,6 +402,10 @@ impl Session {
                     CloseReason::Unavailable("too many updates wait for missing ones, sync again");
                 self.close(reason, turn);
             }
+            Refusal::Expired => self.deny(
+                "an edit waited too long for earlier ones that never came: load the map anew",
+                turn,
+            ),
             Refusal::Unavailable(what) => self.close(CloseReason::Unavailable(what), turn),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave::room::{
-    Audience, Broadcast, Core, CoreOptions, Effects, HeldLimits, Input, Outgoing, Start,
+    Audience, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
     StoredState, Ticket, summarize,
 };
 use mapweave::server::backlog::{Backlog, Offered};
@@ -581,7 +581,13 @@ impl Server {
         let replica = self.core.replica();
         let stored = StoredState {
             state: replica.encode_state().map_err(|why| why.to_string())?,
-            held: replica.held().cloned().collect(),
+            held: replica
+                .held_since()
+                .map(|(update, since_ms)| Held {
+                    update: update.clone(),
+                    since_ms,
+                })
+                .collect(),
             summary: summarize(replica.doc()),
         };
         self.snapshot = Some((self.core.positions().0, stored.encode()));
