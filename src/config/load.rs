@@ -190,10 +190,9 @@ impl Loading {
     fn take_variables(&mut self, variables: &Variables) {
         for (name, value) in &variables.0 {
             let source = Source::Variable(name.clone());
-            match keys().find(|key| key.variable() == *name) {
-                Some(key) => self.set(key, &Raw::Text(value.clone()), source),
-                // Other programs may have variables of the prefix: see `Config::warnings`.
-                None => {}
+            // Others are no errors: see `Config::warnings`.
+            if let Some(key) = keys().find(|key| key.variable() == *name) {
+                self.set(key, &Raw::Text(value.clone()), source);
             }
         }
     }
