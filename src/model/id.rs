@@ -52,6 +52,13 @@ impl Fid {
             .unwrap_or_else(|| Self(format!("x{}", hash(text.as_bytes(), HASH_DIGITS))))
     }
 
+    /// The id of a feature from a format whose ids count per layer: `x` and the hash of layer name, a zero byte, id.
+    #[must_use]
+    pub fn of_row(layer: &str, id: i64) -> Self {
+        let text = format!("{layer}\0{id}");
+        Self(format!("x{}", hash(text.as_bytes(), HASH_DIGITS)))
+    }
+
     /// The id of a feature without one: a hash of its content and of how many equal ones came before it.
     #[must_use]
     pub(crate) fn of_content(content: &[u8; 32], occurrence: u64) -> Self {
@@ -217,6 +224,13 @@ mod tests {
             fid(1.5),
             Fid::of_source(&SourceId::Text("1.5".into())).to_string()
         );
+    }
+
+    #[test]
+    fn rows_of_different_layers_have_different_ids() {
+        assert_ne!(Fid::of_row("roads", 7), Fid::of_row("paths", 7));
+        assert_ne!(Fid::of_row("roads", 7), Fid::of_row("roads", 8));
+        assert!(is_id(Fid::of_row("Wege & Straßen", -1).as_str()));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Importing the same features again writes nothing. Features that are not in the input are left alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use yrs::{Any, Doc, Map, ReadTxn, Transact, TransactionMut};
@@ -33,7 +34,8 @@ const GENERATION_DIGITS: usize = 8;
 /// How to import.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// Name of the layer to put the features in; without one, new features are in no layer and others stay in theirs.
+    /// Name of the layer to put all features in. Without one each goes into the layer that it names itself; if it names
+    /// none, a new feature is in no layer and others stay in theirs.
     pub layer: Option<String>,
     /// The writer's session.
     pub sid: Sid,
@@ -171,6 +173,11 @@ pub fn upsert(
 struct Import {
     writer: Writer,
     keys: OverlayKeys,
+    /// The layer for everything, where the options name one.
+    forced: Option<Lid>,
+    /// The layers that features named so far.
+    layers: HashMap<Arc<str>, Lid>,
+    /// The layer of the present feature.
     layer: Option<Lid>,
     restore: bool,
     /// Edits that make the layer, due before the first feature.
@@ -191,7 +198,7 @@ impl Import {
             random: Random::new(options.seed),
             own_ends: HashSet::new(),
         };
-        let (layer, opening) = match &options.layer {
+        let (forced, opening) = match &options.layer {
             Some(name) => {
                 let (lid, edits) = opening::layer(&MapView::layers_only(txn), &writer, name);
                 (Some(lid), edits)
@@ -203,7 +210,9 @@ impl Import {
             header: opening::header(txn, &writer, options.who.as_ref()),
             writer,
             keys: OverlayKeys::of(txn),
-            layer,
+            layer: forced.clone(),
+            forced,
+            layers: HashMap::new(),
             restore: options.restore,
             opening,
             features,
@@ -218,6 +227,8 @@ impl Import {
         txn: &mut TransactionMut<'_>,
         feature: &InputFeature,
     ) -> Result<usize, ImportError> {
+        let opened = self.open_layer(txn, feature);
+        let opened = self.write(txn, opened);
         let fid = feature.fid().as_str();
         let raw = txn
             .get_map(FEAT)
@@ -228,7 +239,26 @@ impl Import {
         let edits = self.plan(raw.as_ref(), &overlays, feature);
         drop(overlays);
         self.keys = keys;
-        Ok(self.write(txn, edits?))
+        Ok(opened + self.write(txn, edits?))
+    }
+
+    /// Takes the feature's layer as the present one; the edits that make it, where it is new.
+    fn open_layer(&mut self, txn: &TransactionMut<'_>, feature: &InputFeature) -> Vec<Edit> {
+        if self.forced.is_some() {
+            return Vec::new();
+        }
+        let Some(name) = feature.layer() else {
+            self.layer = None;
+            return Vec::new();
+        };
+        if let Some(lid) = self.layers.get(name) {
+            self.layer = Some(lid.clone());
+            return Vec::new();
+        }
+        let (lid, edits) = opening::layer(&MapView::layers_only(txn), &self.writer, name);
+        self.layers.insert(name.into(), lid.clone());
+        self.layer = Some(lid);
+        edits
     }
 
     fn plan(

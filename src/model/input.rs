@@ -1,5 +1,7 @@
 //! A feature on its way into a map, checked so that it can be stored and read back without loss.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::id::{Fid, SOURCE_ID_BYTES_MAX, SourceId};
@@ -15,6 +17,7 @@ pub struct InputFeature {
     geometry: Option<Geometry>,
     properties: Map<String, Value>,
     members: Map<String, Value>,
+    layer: Option<Arc<str>>,
     place: Place,
 }
 
@@ -23,9 +26,9 @@ pub struct InputFeature {
 pub struct Place {
     /// The first record is 1; 0 is the file as a whole.
     pub record: u64,
-    /// The first line is 1.
+    /// The first line is 1; 0 where the format has no lines.
     pub line: u64,
-    /// Offset of the record's first byte.
+    /// Offset of the record's first byte; 0 where the format has no such order.
     pub byte: u64,
 }
 
@@ -142,8 +145,15 @@ impl InputFeature {
             geometry,
             properties,
             members,
+            layer: None,
             place,
         }
+    }
+
+    /// The same feature in a layer of this name.
+    #[must_use]
+    pub fn in_layer(self, layer: Option<Arc<str>>) -> Self {
+        Self { layer, ..self }
     }
 
     /// The id in the document.
@@ -174,6 +184,12 @@ impl InputFeature {
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
+    }
+
+    /// Name of the layer that it belongs to, where its file says so.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        self.layer.as_deref()
     }
 
     /// Where it came from.

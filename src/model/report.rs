@@ -93,25 +93,47 @@ impl MapView {
     /// Everything that needs a person's eye, sorted by the bytes of its JSON text. Reads every feature.
     #[must_use]
     pub fn report(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self
-            .malformed_keys
-            .iter()
-            .cloned()
-            .map(Problem::MalformedKey)
-            .collect();
+        let mut problems = Vec::new();
+        self.inspect_map(&mut problems);
         for fid in self.fids() {
-            let raw = self.raw(fid);
-            let record = raw.and_then(Record::read);
-            if raw.is_some() && record.is_none() {
-                problems.push(Problem::MalformedFeature(fid.to_owned()));
-            }
-            Inspection {
-                fid,
-                overlays: &self.overlays(fid),
-                problems: &mut problems,
-            }
-            .feature(record.as_ref());
+            self.inspect(fid, &mut problems);
         }
+        sorted(problems)
+    }
+
+    /// What the report says of one feature, known or not; in the report's order. Reads only that feature.
+    #[must_use]
+    pub fn problems_of(&self, fid: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.inspect(fid, &mut problems);
+        sorted(problems)
+    }
+
+    /// What the report says beside features: malformed keys, and the layers' entries.
+    #[must_use]
+    pub fn problems_of_map(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.inspect_map(&mut problems);
+        sorted(problems)
+    }
+
+    fn inspect(&self, fid: &str, problems: &mut Vec<Problem>) {
+        let raw = self.raw(fid);
+        let record = raw.and_then(Record::read);
+        if raw.is_some() && record.is_none() {
+            problems.push(Problem::MalformedFeature(fid.to_owned()));
+        }
+        Inspection {
+            fid,
+            overlays: &self.overlays(fid),
+            problems,
+        }
+        .feature(record.as_ref());
+    }
+
+    fn inspect_map(&self, problems: &mut Vec<Problem>) {
+        let keys = self.malformed_keys.iter();
+        problems.extend(keys.map(|key| Problem::MalformedKey(key.to_string())));
         for (lid, targets) in self.layer_targets() {
             for (target, slot) in &targets {
                 let target = Target {
@@ -119,16 +141,20 @@ impl MapView {
                     id: lid.to_owned(),
                     target: (*target).to_owned(),
                 };
-                several(slot, target, &mut problems);
+                several(slot, target, problems);
             }
         }
-        let mut sorted: Vec<(String, Problem)> = problems
-            .into_iter()
-            .map(|problem| (problem.to_value().to_string(), problem))
-            .collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        sorted.into_iter().map(|(_, problem)| problem).collect()
     }
+}
+
+/// The report's order: by the bytes of the problems' JSON text.
+fn sorted(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut sorted: Vec<(String, Problem)> = problems
+        .into_iter()
+        .map(|problem| (problem.to_value().to_string(), problem))
+        .collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sorted.into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// Reports ignored entries of a target, and competing ones.

@@ -529,3 +529,38 @@ fn a_map_takes_no_more_features_than_its_limit() {
         "{error:?}"
     );
 }
+
+#[test]
+fn features_go_into_the_layers_that_they_name_unless_the_options_name_one() {
+    let named = |layer: Option<&str>| {
+        let features = inputs(&[
+            feature(json!("a"), "Point", json!([1, 2]), json!({})),
+            feature(json!("b"), "Point", json!([1, 2]), json!({})),
+            feature(json!("c"), "Point", json!([1, 2]), json!({})),
+        ]);
+        let own = [Some("Wege & Pfade"), None, Some("roads")];
+        let features: Vec<_> = features
+            .into_iter()
+            .zip(own)
+            .map(|(feature, own)| feature.in_layer(own.map(Into::into)))
+            .collect();
+        let doc = doc(1);
+        let mut wanted = options("importer", 5000);
+        wanted.layer = layer.map(str::to_owned);
+        upsert(&doc, features.clone().into_iter(), &wanted, &mut |_| ()).unwrap();
+        let again = upsert(&doc, features.into_iter(), &wanted, &mut |_| ()).unwrap();
+        assert_eq!((again.unchanged, again.transactions), (3, 0));
+        let view = view(&doc);
+        let layer_of = |fid: &str| {
+            let lid = view.feature(fid).unwrap().layer;
+            view.layer(&lid).map(|layer| layer.title().to_owned())
+        };
+        ["a", "b", "c"].map(layer_of)
+    };
+    let own = [Some("Wege & Pfade"), None, Some("roads")];
+    assert_eq!(named(None), own.map(|name| name.map(str::to_owned)));
+    assert_eq!(
+        named(Some("all")),
+        ["all", "all", "all"].map(|name| Some(name.to_owned()))
+    );
+}

@@ -3,6 +3,7 @@
 
 mod importing;
 mod laws;
+mod moving;
 mod reading;
 mod vectors;
 mod vertex_edits;
