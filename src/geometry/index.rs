@@ -349,7 +349,7 @@ mod tests {
                 .collect();
             let index = SpatialIndex::bulk(geometries.iter().map(Geometry::bbox).enumerate().collect());
             let metres = |key: &usize| geometries[*key].metres_from(lon, lat);
-            let odd = |key: &usize| key % 3 != 0;
+            let odd = |key: &usize| !key.is_multiple_of(3);
             let mut expected: Vec<(usize, f64)> = (0..geometries.len()).filter(odd)
                 .filter_map(|key| Some((key, metres(&key)?))).collect();
             expected.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));

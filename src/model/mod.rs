@@ -6,8 +6,11 @@
 //!
 //! Start with [`MapView`] to read and [`upsert`] to write many features at once.
 
+mod blame;
 mod diff;
 mod edit;
+mod edit_error;
+mod editor;
 mod entry;
 mod feature;
 mod geometry_edit;
@@ -18,20 +21,33 @@ mod json;
 mod key;
 mod keys;
 mod layer;
+mod line_edit;
 mod moving;
+mod naming;
 mod note;
 mod opening;
+mod operate;
+mod operation;
 mod pack;
 mod random;
 mod read;
 mod record;
 mod report;
 mod schema;
+mod staging;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod text;
+mod undo;
+mod upkeep;
+mod upsert;
 mod view;
+mod writer;
 
+pub use blame::{KeyedGeometry, KeyedSegment, KeyedVertex, PropertyBlame, Version};
+pub use edit_error::EditError;
+pub use editor::{Editor, Plan, Yielded};
 pub use feature::{Edited, Feature, State};
 pub use id::{Fid, Lid, SOURCE_ID_BYTES_MAX, Sid, SourceId};
 pub use import::{
@@ -44,10 +60,13 @@ pub use json::{NESTING_MAX, canonical, nests_within, sorted};
 pub use layer::Layer;
 pub use moving::{Changes, Delta, Watch};
 pub use note::{Attachment, Note};
+pub use operation::{GeoJson, Operation, VertexMove, VertexName};
 pub use pack::{pack, unpack};
 pub use random::Random;
 pub use report::{Problem, Target};
 pub use schema::{
     FEATURES_MAX, FORMAT, NAME_BYTES_MAX, Root, VALUE_BYTES_MAX, VERSION, VERTICES_MAX, Who,
 };
+pub use undo::Undo;
+pub use upkeep::PURGE_AFTER_S;
 pub use view::MapView;
