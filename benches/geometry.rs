@@ -80,7 +80,7 @@ fn queries(rounds: usize) -> Value {
         let (us, count) = timed(|| {
             index
                 .in_box(&area)
-                .inspect(|key| drop(black_box(key.len())))
+                .inspect(|key| _ = black_box(key.len()))
                 .count()
         });
         box_us.push(us);
