@@ -24,9 +24,9 @@ export function settle(draft: Draft, { fid, root, target, sid }: Settle): void {
 /** Replacements compete across generations: the chosen one becomes later than all, and the others go. */
 function settleGeometry(draft: Draft, fid: string, gen: string, payload: readonly unknown[]): void {
   const gens = draft.view.overlays.targets('geom', fid);
-  const times = gens.map((other) => draft.latest('geom', fid, other) ?? 0);
+  const latest = gens.reduce((time, other) => Math.max(time, draft.latest('geom', fid, other) ?? 0), 0);
   for (const other of gens) if (other !== gen) draft.clear('geom', fid, other);
-  draft.setAfter('geom', fid, gen, Math.max(0, ...times), payload);
+  draft.setAfter('geom', fid, gen, latest, payload);
 }
 
 /** Takes away every entry of the targets that the report calls orphans. */
