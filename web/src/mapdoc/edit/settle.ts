@@ -1,6 +1,7 @@
 // Conflicts decided: one of several entries is set again, or edits of what is not there are let go (map document format §7).
 
 import { featureProblems } from '../report.ts';
+import { toJson } from '../values.ts';
 import { checkFeature, checkId, quote } from './check.ts';
 import type { Draft } from './draft.ts';
 import { EditError } from './error.ts';
@@ -18,7 +19,7 @@ export function settle(draft: Draft, { fid, root, target, sid }: Settle): void {
     throw new EditError('unknown_entry', `the session ${quote(sid)} says nothing about ${quote(target)}; look again`);
   }
   if (root === 'geom') settleGeometry(draft, fid, target, chosen.payload);
-  else draft.set(root, fid, target, chosen.payload);
+  else draft.set(root, fid, target, root === 'part' ? chosen.payload : chosen.payload.map(toJson));
 }
 
 /** Replacements compete across generations: the chosen one becomes later than all, and the others go. */
