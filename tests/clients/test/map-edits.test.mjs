@@ -8,6 +8,7 @@ import { Chance } from '../converge/chance.mjs';
 import { mapdoc } from '../converge/mapdoc.mjs';
 import { firstFeatures, randomOperation } from '../converge/operations.mjs';
 import { Client, VERSIONS } from '../lib/clients.mjs';
+import { servedFeatures, servedProblems } from '../lib/served.mjs';
 import { Server } from '../lib/server.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -68,8 +69,8 @@ test('people who edit apart, the server between two deaths, and a newcomer have 
   const shown = shownBy(ann.view);
   assert.deepEqual(shownBy(bob.view), shown);
   assert.deepEqual(shownBy(new MapView(newcomer.doc)), shown);
-  assert.deepEqual(await servedFeatures(server), shown.features);
-  assert.deepEqual(await servedProblems(server), shown.report);
+  assert.deepEqual(await servedFeatures(`${server.url}/api/v1/maps/shared`), shown.features);
+  assert.deepEqual(await servedProblems(`${server.url}/api/v1/maps/shared`), shown.report);
 });
 
 test('a change made by HTTP reaches people vertex by vertex', async (t) => {
@@ -105,39 +106,10 @@ function converged(what, a, b) {
 const featureUrl = (server, fid) => `${server.url}/api/v1/maps/shared/features/${encodeURIComponent(fid)}`;
 
 function shownBy(view) {
-  const features = [...view.features()].map(({ fid, id, geometry, properties, layer, state }) => ({
+  const features = [...view.features()].map(({ fid, geometry, properties }) => ({
     fid,
-    id,
     geometry,
     properties: Object.fromEntries(properties),
-    layer: layer === '' ? null : layer,
-    state,
   }));
   return { features, report: report(view) };
-}
-
-async function servedFeatures(server) {
-  const { features } = await json(`${server.url}/api/v1/maps/shared/features?limit=10000`);
-  const read = features.map(({ id, geometry, properties, mapweave: { fid, layer, state } }) => ({
-    fid,
-    id,
-    geometry,
-    properties,
-    layer,
-    state,
-  }));
-  return read.sort((a, b) => (a.fid < b.fid ? -1 : 1));
-}
-
-async function servedProblems(server) {
-  const { map, features } = await json(`${server.url}/api/v1/maps/shared/problems`);
-  const all = [...map, ...features.flatMap(({ report }) => report)].map((problem) => JSON.stringify(problem));
-  return all.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).map((text) => JSON.parse(text));
-}
-
-async function json(url) {
-  const response = await fetch(url);
-  const text = await response.text();
-  assert.equal(response.status, 200, text);
-  return JSON.parse(text);
 }
