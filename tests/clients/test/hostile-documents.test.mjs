@@ -8,6 +8,9 @@ import { readingOf } from '../converge/javascript.mjs';
 import { mapdoc, y14 } from '../converge/mapdoc.mjs';
 import { RustProcess } from '../converge/rust.mjs';
 import { hostileDocuments } from '../hostile/documents.mjs';
+import { docOf } from '../lib/clients.mjs';
+import { servedFeatures, servedProblems } from '../lib/served.mjs';
+import { Server } from '../lib/server.mjs';
 
 const { MapView, Writer } = mapdoc;
 
@@ -51,6 +54,33 @@ test('readers in TypeScript and Rust survive every hostile document and show the
     });
     r += 1;
   }
+});
+
+test('a server that is given hostile documents refuses them with a reason or serves what every reader shows', async (t) => {
+  const server = await Server.start(t);
+  let accepted = 0;
+  for (const [name, doc] of hostileDocuments()) {
+    const update = Y.encodeStateAsUpdate(doc);
+    const url = `${server.url}/api/v1/maps/map${accepted}`;
+    const headers = { 'content-type': 'application/octet-stream' };
+    const answer = await fetch(`${url}/state`, { method: 'POST', headers, body: update });
+    const said = await answer.text();
+    if (answer.status >= 400 && answer.status < 500) {
+      assert.match(said, /"detail":"[^"]{10,}/, name);
+      continue;
+    }
+    assert.equal(answer.status, 200, `${name}: ${said}`);
+    accepted += 1;
+    const view = new MapView(docOf(update));
+    const shown = [...view.features()].map(({ fid, geometry, properties }) => ({
+      fid,
+      geometry,
+      properties: Object.fromEntries(properties),
+    }));
+    assert.deepEqual(sorted(await servedFeatures(url)), sorted(shown), name);
+    assert.deepEqual(sorted(await servedProblems(url)), sorted(mapdoc.report(view)), name);
+  }
+  assert.ok(accepted > 50, `only ${accepted} were accepted`);
 });
 
 test('a hostile document can be edited, and its conflicts and orphans be done with', () => {
