@@ -59,11 +59,6 @@ async fn stock_clients_reach_maps_of_any_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_maps_are_served_as_what_they_are() {
-    passes("hostile-server.test.mjs").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_what_is_in_the_map() {
     passes("browser.test.mjs").await;
 }

@@ -1,7 +1,9 @@
 // Whatever a stock Yjs client writes into a map, every reader reads it without failing and reports the same.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import * as Y14 from '@y/y';
 import * as Y from 'yjs';
 import { readingOf } from '../converge/javascript.mjs';
@@ -10,9 +12,11 @@ import { RustProcess } from '../converge/rust.mjs';
 import { hostileDocuments } from '../hostile/documents.mjs';
 import { docOf } from '../lib/clients.mjs';
 import { servedFeatures, servedProblems } from '../lib/served.mjs';
-import { Server } from '../lib/server.mjs';
+import { BINARY, Server } from '../lib/server.mjs';
 
 const { MapView, Writer } = mapdoc;
+
+const EXPORT_BYTES_MAX = 256 << 20;
 
 /** As a replica reads it that got the document over the wire. */
 function readWithYjs13(update) {
@@ -25,6 +29,13 @@ function readWithYjs14(update) {
   const doc = new Y14.Doc();
   Y14.applyUpdate(doc, update);
   return readingOf(new MapView(y14.storeOfY14(doc)));
+}
+
+/** The map as `mapweave export` writes it. */
+async function exported(server, map) {
+  const command = ['export', map, '--server', server.url, '--format', 'geojsonseq'];
+  const { stdout } = await promisify(execFile)(BINARY, command, { maxBuffer: EXPORT_BYTES_MAX });
+  return stdout;
 }
 
 function sorted(value) {
@@ -61,7 +72,8 @@ test('a server that is given hostile documents refuses them with a reason or ser
   let accepted = 0;
   for (const [name, doc] of hostileDocuments()) {
     const update = Y.encodeStateAsUpdate(doc);
-    const url = `${server.url}/api/v1/maps/map${accepted}`;
+    const map = `map${accepted}`;
+    const url = `${server.url}/api/v1/maps/${map}`;
     const headers = { 'content-type': 'application/octet-stream' };
     const answer = await fetch(`${url}/state`, { method: 'POST', headers, body: update });
     const said = await answer.text();
@@ -79,6 +91,14 @@ test('a server that is given hostile documents refuses them with a reason or ser
     }));
     assert.deepEqual(sorted(await servedFeatures(url)), sorted(shown), name);
     assert.deepEqual(sorted(await servedProblems(url)), sorted(mapdoc.report(view)), name);
+    const placed = await fetch(`${url}/features?bbox=-180,-90,180,90`);
+    assert.ok((await placed.json()).numberMatched <= shown.length, name);
+    const lines = (await exported(server, map)).split('\u001e').filter((line) => line !== '');
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).type),
+      shown.map(() => 'Feature'),
+      name,
+    );
   }
   assert.ok(accepted > 50, `only ${accepted} were accepted`);
 });
