@@ -35,6 +35,14 @@ pub(super) fn implicit(index: usize) -> Option<String> {
     Some(four_digits(ORIGIN + index))
 }
 
+/// The index of the base vertex that has this implicit key.
+#[must_use]
+pub(super) fn index_of_implicit(key: &str) -> Option<usize> {
+    let index = number_of(key).checked_sub(ORIGIN)?;
+    let index = usize::try_from(index).ok()?;
+    (implicit(index).as_deref() == Some(key)).then_some(index)
+}
+
 /// A key between neighbours `a` and `b`, at `fraction` of the way (0 = at a, 1 = at b).
 ///
 /// `None` when there is no room left within [`KEY_DIGITS_MAX`] digits, or `a` is not before `b`.

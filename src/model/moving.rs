@@ -19,7 +19,7 @@ use super::view::{Entries, MapView, Meta, entries, malformed_key, raw_at, vertic
 
 /// A root whose values a view keeps by key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Keyed {
+pub(super) enum Keyed {
     Overlay(Root),
     Feat,
     Layer,
@@ -32,6 +32,11 @@ impl Keyed {
     fn all() -> impl Iterator<Item = Self> {
         let overlays = Root::ALL.into_iter().map(Self::Overlay);
         overlays.chain([Self::Feat, Self::Layer, Self::Note, Self::File, Self::Who])
+    }
+
+    /// The root with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::all().find(|keyed| keyed.name() == name)
     }
 
     fn name(self) -> &'static str {
@@ -226,7 +231,13 @@ impl MapView {
         }
     }
 
-    fn put(&mut self, keyed: Keyed, key: Box<str>, raw: Option<Raw>, changes: &mut Changes) {
+    pub(super) fn put(
+        &mut self,
+        keyed: Keyed,
+        key: Box<str>,
+        raw: Option<Raw>,
+        changes: &mut Changes,
+    ) {
         match keyed {
             Keyed::Overlay(root) => {
                 let fid = Key::split(root, &key).map(|key| Box::from(key.fid));
@@ -277,14 +288,7 @@ impl MapView {
 
     /// Every key that the view has of a root, malformed ones too.
     fn keys_of(&self, keyed: Keyed) -> Vec<Box<str>> {
-        let entries = match keyed {
-            Keyed::Overlay(root) => self.overlays.get(root as usize),
-            Keyed::Feat => Some(&self.feats),
-            Keyed::Layer => Some(&self.layer_entries),
-            Keyed::Note => Some(&self.notes),
-            Keyed::File => Some(&self.files),
-            Keyed::Who => Some(&self.who),
-        };
+        let entries = self.entries_of(keyed);
         let malformed = self
             .malformed_keys
             .iter()

@@ -58,11 +58,10 @@ impl MapView {
         }
         view.notes = entries(txn, NOTE);
         view.files = entries(txn, FILE);
-        view.who = entries(txn, WHO);
         view
     }
 
-    /// As [`Self::new`], but with nothing except the layers and what the document says of itself.
+    /// As [`Self::new`], but with nothing except the layers, the sessions' people and what the document says of itself.
     pub(super) fn layers_only(txn: &impl ReadTxn) -> Self {
         let (good, bad): (Vec<_>, Vec<_>) = entries(txn, LAYER)
             .into_iter()
@@ -79,6 +78,7 @@ impl MapView {
                 .iter()
                 .map(|(key, _)| malformed_key(LAYER, key))
                 .collect(),
+            who: entries(txn, WHO),
             meta: Meta::read(txn),
             ..Self::default()
         }
@@ -118,6 +118,41 @@ impl MapView {
     /// The layers that were not removed, in order of their id.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.values().filter(|layer| !layer.removed)
+    }
+
+    /// Ids of the layers with this name; if there is none, of the one with this id.
+    #[must_use]
+    pub fn layers_called(&self, wanted: &str) -> Vec<String> {
+        let named = self.layers().filter(|layer| layer.title() == wanted);
+        let named: Vec<String> = named.map(|layer| layer.lid.clone()).collect();
+        if named.is_empty() {
+            let by_id = self.layer(wanted).map(|layer| layer.lid.clone());
+            by_id.into_iter().collect()
+        } else {
+            named
+        }
+    }
+
+    /// In which layer a feature shows, without reading its geometry; `""` where it is in none, or there is none.
+    #[must_use]
+    pub fn layer_of(&self, fid: &str) -> String {
+        let layer = self
+            .record(fid)
+            .map(|record| read::layer(&record, &self.overlays(fid)));
+        layer
+            .filter(|lid| self.layer(lid).is_some())
+            .unwrap_or_default()
+    }
+
+    /// Records and overlay entries that the view keeps.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.feats.len()
+            + self
+                .overlays
+                .iter()
+                .map(|entries| entries.len())
+                .sum::<usize>()
     }
 
     /// The layer with this id, if it was not removed.
@@ -209,7 +244,7 @@ impl MapView {
     }
 
     /// The ids of all features that have a record or an overlay, sorted, each once.
-    pub(super) fn fids(&self) -> BTreeSet<&str> {
+    pub(crate) fn fids(&self) -> BTreeSet<&str> {
         let overlaid = self
             .overlays
             .iter()
@@ -280,6 +315,16 @@ impl Meta {
             format: value("format"),
             version: value("version"),
             title: value("title"),
+        }
+    }
+
+    /// Whether there is something under a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        match key {
+            "format" => self.format.is_some(),
+            "version" => self.version.is_some(),
+            "title" => self.title.is_some(),
+            _ => false,
         }
     }
 }

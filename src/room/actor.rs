@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions};
+use super::core::{Core, CoreOptions, Writing};
+use super::features::Followed;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
@@ -60,6 +61,19 @@ pub(crate) enum Request {
         update: Scanned,
         origin: Arc<Origin>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Author {
+        writing: Writing,
+        origin: Arc<Origin>,
+        /// Rings once those who follow the document have heard of it.
+        told: oneshot::Sender<()>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Settle {
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Follow {
+        reply: oneshot::Sender<Result<Followed, RequestError>>,
     },
     Create {
         origin: Arc<Origin>,
@@ -246,6 +260,7 @@ impl Actor {
     /// Turns until the map is idle, the server stops or something breaks.
     async fn serve(&mut self, room: &mut Room, deferred: Vec<Envelope>) -> Result<(), End> {
         let deferred = deferred.into_iter().map(|envelope| *envelope.request);
+        self.shared.features.know_durable(room.core.positions().1);
         room.turn(self.now_ms(), deferred)?;
         let mut idle_since = None;
         let mut batch = Vec::new();
@@ -275,6 +290,7 @@ impl Actor {
                 Next::Append(Step::Queued) => {}
                 Next::Append(Step::Done(records, appended)) => {
                     room.appended(now_ms, records, appended)?;
+                    self.shared.features.know_durable(room.core.positions().1);
                 }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
@@ -288,6 +304,9 @@ impl Actor {
                 Next::Presence => room.turn(now_ms, None)?,
                 Next::Tick => {
                     room.tick(now_ms)?;
+                    if self.shared.features.drop_unused(now_ms) {
+                        room.following = None;
+                    }
                     self.shared.report(&room.core);
                     if self.may_unload(&room.core, room.is_writing_snapshot(), &mut idle_since) {
                         return Ok(());

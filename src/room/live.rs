@@ -13,6 +13,7 @@ use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
 use super::appending::{Appending, Step};
 use super::container::{Held, StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
+use super::features::{Followed, Following};
 use super::load::Loaded;
 use super::peer::Peer;
 use super::registry::RoomShared;
@@ -45,6 +46,10 @@ pub(crate) struct Room {
     /// Answers that contain what is not durable yet, in the order of their places.
     states: VecDeque<(StateAnswer, Reply<StateAnswer>)>,
     pub(crate) snapshot: SnapshotWriter,
+    /// Who reads the features, if anybody does.
+    pub(crate) following: Option<Following>,
+    /// Those whose edits the index hears of with this turn.
+    told: Vec<oneshot::Sender<()>>,
     options: RoomOptions,
 }
 
@@ -103,6 +108,8 @@ impl Room {
             next_ticket: 0,
             states: VecDeque::new(),
             snapshot,
+            following: None,
+            told: Vec::new(),
             options,
         }
     }
@@ -118,7 +125,29 @@ impl Room {
             self.request(now_ms, request, &mut fx);
         }
         self.core.end_turn(now_ms, &mut fx);
+        self.tell_followers();
         self.carry_out(fx)
+    }
+
+    /// The index hears of a turn before anyone is told that an edit of it is durable.
+    fn tell_followers(&mut self) {
+        let (upto, _) = self.core.positions();
+        let doc = self.core.replica().doc();
+        self.following
+            .take_if(|following| !following.tell(doc, upto));
+        for told in self.told.drain(..) {
+            // Whoever asked may be gone.
+            let _ = told.send(());
+        }
+    }
+
+    fn follow(&mut self, reply: Reply<Followed>) {
+        let (upto, _) = self.core.positions();
+        let doc = self.core.replica().doc();
+        let (following, followed) =
+            off_the_others(self.snapshot.size, || Following::begin(doc, upto));
+        self.following = Some(following);
+        let _ = reply.send(Ok(followed));
     }
 
     fn request(&mut self, now_ms: u64, request: Request, fx: &mut Effects) {
@@ -152,6 +181,23 @@ impl Room {
                 update,
                 origin,
             },
+            Request::Author {
+                writing,
+                origin,
+                told,
+                reply,
+            } => {
+                self.told.push(told);
+                Input::Author {
+                    ticket: self.ticket(reply),
+                    writing,
+                    origin,
+                }
+            }
+            Request::Settle { reply } => Input::Settle {
+                ticket: self.ticket(reply),
+            },
+            Request::Follow { reply } => return self.follow(reply),
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
@@ -451,7 +497,9 @@ impl Departing {
         match request {
             Request::Join { peer, .. } => peer.close(self.close.clone()),
             Request::Submit { reply, .. }
+            | Request::Author { reply, .. }
             | Request::Create { reply, .. }
+            | Request::Settle { reply }
             | Request::Snapshot { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
@@ -462,6 +510,9 @@ impl Departing {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Summary { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Follow { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Leave(_)

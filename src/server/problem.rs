@@ -38,6 +38,11 @@ impl Problem {
         }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What is wrong with this request in particular, for people.
     pub fn detail(&self) -> &str {
         &self.detail

@@ -146,6 +146,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .unify()
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
+    let features = super::features::routes(app, map());
     of_all
         .or(of_one)
         .unify()
@@ -153,6 +154,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .or(state)
         .unify()
         .map(settled)
+        .boxed()
+        .or(features)
+        .unify()
         .boxed()
 }
 
