@@ -7,6 +7,7 @@ use yrs::{Any, TransactionMut};
 
 use super::edit::{Edit, apply};
 use super::edit_error::EditError;
+use super::geometry_edit::Precision;
 use super::id::{Lid, Sid};
 use super::input::InputFeature;
 use super::json::{number_any, text};
@@ -104,7 +105,8 @@ impl Editor {
     }
 
     /// What it takes that the map shows this feature: it is created under its id, or edited as little as possible,
-    /// vertex by vertex and property by property. A deleted feature comes back only with `restore`.
+    /// vertex by vertex and property by property; positions that are equal when rounded to six decimals count as unmoved.
+    /// A deleted feature comes back only with `restore`.
     ///
     /// # Errors
     /// When the feature is deleted or unreadable, or the map would exceed its limits.
@@ -120,9 +122,14 @@ impl Editor {
         self.writer.now_s = now_s;
         let fid = feature.fid().as_str();
         let overlays = view.overlays(fid);
-        let upserted = self
-            .writer
-            .upsert(view.raw(fid), &overlays, feature, layer, restore);
+        let upserted = self.writer.upsert(
+            view.raw(fid),
+            &overlays,
+            feature,
+            layer,
+            restore,
+            Precision::Rounded,
+        );
         let edits = match upserted {
             Upserted::Deleted => {
                 return Err(EditError::DeletedFeature {
@@ -183,6 +190,19 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
+    }
+
+    /// Adds what another plan against the same view writes, in the same transaction. Who and what the map is need
+    /// be said only once.
+    pub fn extend(&mut self, other: Self) {
+        if self.edits.is_empty() {
+            *self = other;
+            return;
+        }
+        let edits = other.edits.into_iter();
+        self.edits
+            .extend(edits.filter(|edit| !matches!(edit.root(), META | WHO)));
+        self.yielded = other.yielded;
     }
 
     /// Ids of the features that it touches.

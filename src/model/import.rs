@@ -11,6 +11,7 @@ use yrs::{Doc, Map, ReadTxn, Transact, TransactionMut};
 use super::edit::{Edit, apply};
 use super::editor::introduction;
 use super::entry::Overlays;
+use super::geometry_edit::Precision;
 use super::id::{Lid, Sid};
 use super::input::{InputFeature, Place};
 use super::keys::OverlayKeys;
@@ -265,9 +266,14 @@ impl Import {
         feature: &InputFeature,
     ) -> Result<Vec<Edit>, ImportError> {
         let layer = self.layer.as_ref();
-        let upserted = self
-            .writer
-            .upsert(raw, overlays, feature, layer, self.restore);
+        let upserted = self.writer.upsert(
+            raw,
+            overlays,
+            feature,
+            layer,
+            self.restore,
+            Precision::Exact,
+        );
         Ok(match upserted {
             Upserted::Deleted => self.skip(feature, true),
             Upserted::Unreadable => self.skip(feature, false),

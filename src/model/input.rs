@@ -186,6 +186,23 @@ impl InputFeature {
         &self.members
     }
 
+    /// The feature under another id in the document, and without one of its own.
+    #[must_use]
+    pub fn under(self, fid: Fid) -> Self {
+        Self {
+            fid,
+            id: None,
+            ..self
+        }
+    }
+
+    /// The feature without the foreign member of this name, and that member.
+    #[must_use]
+    pub fn without_member(mut self, name: &str) -> (Self, Option<Value>) {
+        let member = self.members.remove(name);
+        (self, member)
+    }
+
     /// Name of the layer that it belongs to, where its file says so.
     #[must_use]
     pub fn layer(&self) -> Option<&str> {

@@ -47,6 +47,7 @@ impl Writer {
         feature: &InputFeature,
         layer: Option<&Lid>,
         restore: bool,
+        precision: Precision,
     ) -> Upserted {
         let restored = read::state(overlays) == State::Deleted;
         if restored && !restore {
@@ -66,7 +67,7 @@ impl Writer {
                 Upserted::Created(edits)
             }
             Some(Some(record)) => {
-                edits.extend(self.update(&record, overlays, feature, layer));
+                edits.extend(self.update(&record, overlays, feature, layer, precision));
                 Upserted::Updated { edits, restored }
             }
         }
@@ -98,10 +99,11 @@ impl Writer {
         overlays: &Overlays<'_>,
         feature: &InputFeature,
         layer: Option<&Lid>,
+        precision: Precision,
     ) -> Vec<Edit> {
         let fid = feature.fid().as_str();
         let wanted = feature.geometry();
-        let mut edits = geometry_edit::edits(self, fid, record, overlays, wanted, Precision::Exact);
+        let mut edits = geometry_edit::edits(self, fid, record, overlays, wanted, precision);
         let present = read::properties(record, overlays);
         for (name, value) in changed(&present, feature.properties()) {
             edits.extend(self.set_property(fid, name, overlays, value));

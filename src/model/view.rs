@@ -120,6 +120,41 @@ impl MapView {
         self.layers.values().filter(|layer| !layer.removed)
     }
 
+    /// Ids of the layers with this name; if there is none, of the one with this id.
+    #[must_use]
+    pub fn layers_called(&self, wanted: &str) -> Vec<String> {
+        let named = self.layers().filter(|layer| layer.title() == wanted);
+        let named: Vec<String> = named.map(|layer| layer.lid.clone()).collect();
+        if named.is_empty() {
+            let by_id = self.layer(wanted).map(|layer| layer.lid.clone());
+            by_id.into_iter().collect()
+        } else {
+            named
+        }
+    }
+
+    /// In which layer a feature shows, without reading its geometry; `""` where it is in none, or there is none.
+    #[must_use]
+    pub fn layer_of(&self, fid: &str) -> String {
+        let layer = self
+            .record(fid)
+            .map(|record| read::layer(&record, &self.overlays(fid)));
+        layer
+            .filter(|lid| self.layer(lid).is_some())
+            .unwrap_or_default()
+    }
+
+    /// Records and overlay entries that the view keeps.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.feats.len()
+            + self
+                .overlays
+                .iter()
+                .map(|entries| entries.len())
+                .sum::<usize>()
+    }
+
     /// The layer with this id, if it was not removed.
     #[must_use]
     pub fn layer(&self, lid: &str) -> Option<&Layer> {
@@ -209,7 +244,7 @@ impl MapView {
     }
 
     /// The ids of all features that have a record or an overlay, sorted, each once.
-    pub(super) fn fids(&self) -> BTreeSet<&str> {
+    pub(crate) fn fids(&self) -> BTreeSet<&str> {
         let overlaid = self
             .overlays
             .iter()

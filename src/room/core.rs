@@ -17,7 +17,7 @@ use mapweave_storage::{Kind, NewRecord, Origin};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
-use super::replica::{Outcome, Refused, Replica, StateCache};
+use super::replica::{Outcome, Refused, Replica, StateCache, Written};
 
 /// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
 /// their cursors become one message a turn rather than a hundred.
@@ -59,12 +59,26 @@ pub enum Input {
         /// Who sent it, for the log.
         origin: Arc<Origin>,
     },
-    /// The map has to exist from now on, empty or not; answered in [`Effects::replies`].
+    /// The server itself edits; answered in [`Effects::replies`]. Connections hear of it once it is durable.
+    Author {
+        /// For the answer.
+        ticket: Ticket,
+        /// What to write.
+        writing: Writing,
+        /// For whom, for the log.
+        origin: Arc<Origin>,
+    },
+    /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {
         /// For the answer.
         ticket: Ticket,
         /// Who wants it, for the log.
         origin: Arc<Origin>,
+    },
+    /// Somebody waits until all that is there now is durable; answered in [`Effects::replies`].
+    Settle {
+        /// For the answer.
+        ticket: Ticket,
     },
     /// A connection was told the whole state before the document was loaded.
     Synced(SessionId),
@@ -77,6 +91,15 @@ pub enum Input {
     },
     /// Time has passed.
     Tick,
+}
+
+/// Edits to make in one transaction of the document.
+pub struct Writing(pub Box<dyn FnOnce(&mut yrs::TransactionMut<'_>) + Send>);
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writing")
+    }
 }
 
 /// What the caller has to do, in the order of the fields.
@@ -145,6 +168,8 @@ pub struct Core {
     sessions: HashMap<SessionId, Session>,
     /// Updates taken in during this turn, for one common message.
     turn: Vec<(Option<SessionId>, Scanned)>,
+    /// The server's own updates that connections have not heard of, with their places in the log.
+    authored: VecDeque<(Seq, Scanned)>,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
     /// The whole state as last told; one buffer for all who join.
@@ -236,6 +261,7 @@ impl Core {
             presence_told_ms: None,
             sessions: HashMap::new(),
             turn: Vec::new(),
+            authored: VecDeque::new(),
             log,
             waiting: VecDeque::new(),
             whole: None,
@@ -262,7 +288,13 @@ impl Core {
                 update,
                 origin,
             } => self.submit(ticket, update, &origin, fx),
+            Input::Author {
+                ticket,
+                writing,
+                origin,
+            } => self.author(ticket, writing, &origin, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
+            Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
             Input::Tick => self.tick(now_ms),
@@ -464,9 +496,38 @@ impl Core {
         }
     }
 
+    /// An edit that only the log could bring back after a crash is told to nobody before it is in there. Who
+    /// joins meanwhile may see it early, as part of the whole state.
+    fn author(&mut self, ticket: Ticket, writing: Writing, origin: &Arc<Origin>, fx: &mut Effects) {
+        match self.replica.write(writing.0) {
+            Ok(written) => {
+                if let Some(Written { written, released }) = written {
+                    self.append(Kind::Update, written.bytes().clone(), origin, fx);
+                    self.forget_answers();
+                    for update in std::iter::once(written).chain(released) {
+                        self.cache.push(&update);
+                        self.authored.push_back((self.log.appended, update));
+                    }
+                }
+                self.wait(Waiter::Ticket(ticket), fx);
+            }
+            Err(refused) => {
+                if let Refused::Broken { why } = &refused {
+                    fx.broken = Some(why.clone());
+                }
+                fx.replies.push((ticket, Err(refused)));
+            }
+        }
+    }
+
+    /// Of several who want to make the map only the first has made it.
     fn create(&mut self, ticket: Ticket, origin: &Arc<Origin>, fx: &mut Effects) {
-        self.ensure_exists(origin, fx);
-        self.wait(Waiter::Ticket(ticket), fx);
+        if self.log.exists {
+            fx.replies.push((ticket, Err(Refused::Exists)));
+        } else {
+            self.ensure_exists(origin, fx);
+            self.wait(Waiter::Ticket(ticket), fx);
+        }
     }
 
     /// Applies an update and queues its record; tells whether something it builds on is missing.
@@ -562,6 +623,11 @@ impl Core {
             ));
             return;
         }
+        let durable = self.log.durable;
+        while let Some((_, update)) = self.authored.pop_front_if(|(seq, _)| *seq <= durable) {
+            self.turn.push((None, update));
+        }
+        self.tell_updates(fx);
         while let Some(first) = self.waiting.front() {
             if first.until > self.log.durable {
                 break;

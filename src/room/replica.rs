@@ -72,7 +72,16 @@ pub enum Outcome {
     },
 }
 
-/// Why an update was not taken. The replica is as it was, except after [`Refused::Broken`].
+/// What the server's own edits came to.
+#[derive(Debug)]
+pub struct Written {
+    /// The edits.
+    pub written: Scanned,
+    /// What had waited for them, in the order in which it went in after them.
+    pub released: Vec<Scanned>,
+}
+
+/// Why an update, or a request to make the map, was not taken. The replica is as it was, except after [`Refused::Broken`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -105,6 +114,9 @@ pub enum Refused {
         /// Which limit was reached, in updates.
         limit: usize,
     },
+    /// A map that was to be made is there already.
+    #[error("the map exists already")]
+    Exists,
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
     Broken {
@@ -224,6 +236,38 @@ impl Replica {
                 }),
             },
         }
+    }
+
+    /// Makes the server's own edits in one transaction; what they come to, nothing if they change nothing.
+    ///
+    /// # Errors
+    /// [`Refused::Broken`]: what was written is in the document and breaks a rule of the door.
+    pub fn write(
+        &mut self,
+        edit: impl FnOnce(&mut yrs::TransactionMut<'_>),
+    ) -> Result<Option<Written>, Refused> {
+        let broken = |why: String| Refused::Broken { why };
+        let doc = &self.doc;
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let mut txn = doc.transact_mut();
+            edit(&mut txn);
+            txn.has_changes().then(|| txn.encode_update_v1())
+        }));
+        let Some(bytes) = attempt.map_err(|panic| broken(panic_text(&*panic)))? else {
+            return Ok(None);
+        };
+        let written = scan(bytes.into(), usize::MAX).map_err(|error| broken(error.to_string()))?;
+        match self.ledger.judge(&written) {
+            Ok(Verdict::Fresh | Verdict::Overlap) => {}
+            Ok(Verdict::Nothing) => return Ok(None),
+            Ok(Verdict::Gap { .. }) => {
+                return Err(broken("an own edit builds on nothing".to_owned()));
+            }
+            Err(error) => return Err(broken(error.to_string())),
+        }
+        self.ledger.admit(&written);
+        let released = self.release_held(clients_of(std::slice::from_ref(&written)))?;
+        Ok(Some(Written { written, released }))
     }
 
     /// Whether `update` holds nothing that is not here already.

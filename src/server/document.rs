@@ -83,19 +83,22 @@ where
     B: Buf,
     E: std::fmt::Display,
 {
-    if media_type.as_deref() != Some(UPDATE_MEDIA_TYPE) {
-        return Err(Problem::media_type(UPDATE_MEDIA_TYPE));
-    }
+    upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
     let room = app.enter(&segment, IfUnknown::Open)?;
     let limits = &app.config.limits;
     let limits = UploadLimits {
         update_bytes_max: limits.update_bytes_max,
         state_bytes_max: limits.state_bytes_max,
+        named: "limits.state_bytes_max",
         pause_max: upload::PAUSE_MAX,
     };
+    let into = upload::Into {
+        spool: Some(&app.spool),
+        unfinished: &app.unfinished,
+    };
     let origin = origin(address, Protocol::Rest);
-    let seq = match upload::receive(body, declared_bytes, limits, &app.spool).await? {
+    let seq = match upload::receive(body, declared_bytes, limits, into).await? {
         Upload::Small(bytes) => {
             let update = scan(bytes, limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;

@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod features;
 mod maps;
 mod origin;
 mod page;
@@ -12,6 +13,7 @@ mod routes;
 mod socket;
 mod state;
 mod status;
+mod unfinished;
 mod upload;
 mod verify;
 mod ws;
@@ -85,6 +87,7 @@ pub async fn run(
     let options = accept::AcceptOptions {
         connections_max: config.limits.connections_max,
         header_timeout: Duration::from_secs(config.limits.header_timeout_s),
+        unanswered: Duration::from_secs(config.limits.unanswered_s),
         hosts: Arc::new(HostPolicy::new(
             listener.local_addr()?.ip(),
             &config.server.allowed_hosts,

@@ -5,7 +5,7 @@ use warp::Reply;
 use warp::http::{HeaderValue, Response, StatusCode, header};
 use warp::hyper::body::Bytes;
 
-use crate::room::{EnterError, RequestError};
+use crate::room::{EnterError, Refused, RequestError};
 
 /// An error for a client: what is wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +38,11 @@ impl Problem {
         }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What is wrong with this request in particular, for people.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -50,6 +55,16 @@ impl Problem {
             "bad-map-name",
             "This is no map name",
             error.to_string(),
+        )
+    }
+
+    /// A map that was to be made under the name of another.
+    pub fn name_taken(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "name-taken",
+            "The name is taken",
+            detail,
         )
     }
 
@@ -168,6 +183,7 @@ impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Unavailable { .. } => Self::unavailable(error.to_string()),
+            RequestError::Refused(Refused::Exists) => Self::name_taken(error.to_string()),
             RequestError::Refused(_) => Self::refused_update(error.to_string()),
         }
     }

@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod durability;
 mod faults;
+mod features;
 mod harness;
 mod lifecycle;
 mod presence;

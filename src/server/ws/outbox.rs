@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::backlog::{Backlog, News, Offered};
 use crate::room::{Outgoing, Peer};
+use crate::server::unfinished::Evict;
 
 /// A session's messages on their way out, and its room's news for it.
 #[derive(Debug)]
@@ -87,6 +88,14 @@ impl Outbox {
     /// Held for a few non-blocking steps only, never over an await.
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Evict for Outbox {
+    fn evict(&self) {
+        self.close(CloseReason::Unavailable(
+            "too many large messages are on their way, send it again",
+        ));
     }
 }
 

@@ -267,6 +267,12 @@ async fn bodies_and_parameters_that_make_no_sense_are_refused() {
             "media-type",
         ),
         (
+            "JSON that is called nothing",
+            Request::new("POST", maps),
+            415,
+            "media-type",
+        ),
+        (
             "JSON without end",
             Request::post(maps, JSON, long),
             413,
