@@ -14,6 +14,7 @@ mod contacts;
 mod fault;
 mod nesting;
 mod numbers;
+mod repair;
 mod second;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use super::outline::{Outline, outlines};
 use super::{Geometry, Kind, Shape};
 use contacts::{Contacts, Subjects};
 pub use fault::{Code, Fault, Place, Severity};
+pub use repair::{REPAIR_VERTICES_MAX, Suggestion, repair};
 
 /// How much work a check may be, and what it looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -226,6 +226,97 @@ fn members_of_a_collection_are_checked_as_they_were_read() {
     );
 }
 
+/// The coordinates that repairing yields, and the numbers of vertices kept, added and removed.
+fn repaired(kind: Kind, text: &str) -> Option<(String, [usize; 3])> {
+    let found = repair(&Geometry::Shape(shape(kind, text)))?;
+    let counts = [
+        found.vertices_kept,
+        found.vertices_added,
+        found.vertices_removed,
+    ];
+    Some((found.geometry.to_value()["coordinates"].to_string(), counts))
+}
+
+#[test]
+fn a_repair_keeps_what_was_valid_and_says_what_it_changes() {
+    let polygon = |text: &str| repaired(Kind::Polygon, text);
+    assert_eq!(
+        polygon("[[[0,0],[4,0],[4,4],[0,0]]]"),
+        None,
+        "nothing to repair"
+    );
+    assert_eq!(
+        polygon("[[[0,0],[4,0],[4,400],[0,0]]]"),
+        None,
+        "nobody knows what was meant"
+    );
+    assert_eq!(
+        polygon("[[[0,0],[4,0],[0,0]]]"),
+        None,
+        "nothing would be left"
+    );
+    assert_eq!(
+        polygon("[[[0,0],[4,4],[4,0],[0,4],[0,0]]]"),
+        Some((
+            "[[[[0,0],[2,2],[0,4],[0,0]]],[[[4,4],[4,0],[2,2],[4,4]]]]".to_owned(),
+            [4, 1, 0]
+        ))
+    );
+    assert_eq!(
+        polygon("[[[0,0],[4,0],[4,4],[2,4],[2,6],[2,4],[0,4],[0,0]]]"),
+        Some((
+            "[[[0,0],[4,0],[4,4],[2,4],[0,4],[0,0]]]".to_owned(),
+            [5, 0, 1]
+        ))
+    );
+    assert_eq!(
+        polygon("[[[0,0],[4,0],[4,0],[4,4],[0,0]]]"),
+        Some(("[[[0,0],[4,0],[4,4],[0,0]]]".to_owned(), [3, 0, 0]))
+    );
+    let hole_outside = polygon("[[[0,0],[4,0],[4,4],[0,4],[0,0]],[[6,1],[7,1],[7,2],[6,1]]]");
+    assert_eq!(
+        hole_outside,
+        Some(("[[[0,0],[4,0],[4,4],[0,4],[0,0]]]".to_owned(), [4, 0, 3]))
+    );
+    let line = repaired(Kind::LineString, "[[0,0,1],[0,0,2],[1,1,3]]");
+    assert_eq!(line, Some(("[[0,0,1],[1,1,3]]".to_owned(), [2, 0, 0])));
+}
+
+#[test]
+fn overlapping_parts_are_united_and_their_vertices_stay_exactly_where_they_were() {
+    let two = "[[[[0.1,0.1],[4.3,0.1],[4.3,4.7],[0.1,4.7],[0.1,0.1]]],[[[2.2,2.2],[6.6,2.2],[6.6,6.6],[2.2,6.6],[2.2,2.2]]]]";
+    let (text, counts) = repaired(Kind::MultiPolygon, two).unwrap();
+    assert_eq!(counts, [6, 2, 2], "{text}");
+    assert!(
+        text.contains("[6.6,6.6]") && text.contains("[0.1,4.7]"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_repair_keeps_heights_and_takes_those_of_edges_for_new_vertices() {
+    let (text, _) = repaired(
+        Kind::Polygon,
+        "[[[0,0,10],[4,4,30],[4,0,5],[0,4,5],[0,0,10]]]",
+    )
+    .unwrap();
+    assert!(
+        text.contains("[0,0,10],[2,2,20],[0,4,5]") || text.contains("[0,0,10],[2,2,5],[0,4,5]"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nearby_vertices_of_a_small_parcel_are_not_joined_by_a_repair() {
+    // Two metres wide, with a crossing.
+    let (text, counts) = repaired(
+        Kind::Polygon,
+        "[[[8.5,47.3],[8.50002,47.3],[8.5,47.30002],[8.50002,47.30002],[8.5,47.3]]]",
+    )
+    .unwrap();
+    assert_eq!(counts, [4, 1, 0], "{text}");
+}
+
 /// Small whole coordinates, so that touching, overlapping and equal places are as common as crossings.
 fn small_ring(vertices: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec((0..9_i32, 0..9_i32), vertices).prop_map(|ring| {
@@ -337,5 +428,17 @@ proptest! {
         let after = multi(parts);
         let limits = Limits { geo_vertices: 0, ..Limits::default() };
         prop_assert_eq!(faults_near(&after, &[place], limits), shape_faults(&after, limits));
+    }
+
+    #[test]
+    fn a_suggestion_is_valid_and_the_same_every_time(parts in polygons()) {
+        let geometry = Geometry::Shape(multi(parts));
+        let suggestion = repair(&geometry);
+        prop_assert_eq!(&suggestion, &repair(&geometry));
+        if let Some(suggestion) = suggestion {
+            let left = faults(&suggestion.geometry, Limits { geo_vertices: 0, ..Limits::default() });
+            prop_assert!(left.iter().all(|fault| fault.severity() == Severity::Warning), "{left:?}");
+            prop_assert_eq!(repair(&suggestion.geometry), None);
+        }
     }
 }
