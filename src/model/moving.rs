@@ -62,7 +62,8 @@ struct Pending {
 
 type Shared = Mutex<Pending>;
 
-/// Collects the changed keys of a document's roots. Dropping it ends that.
+/// Collects the changed keys of a document's roots until they are taken, each once: take after each transaction.
+/// Dropping it ends that.
 #[derive(Debug)]
 pub struct Watch(Arc<Shared>);
 

@@ -420,18 +420,17 @@ fn a_session_continues_its_run_and_never_gives_a_key_twice() {
 }
 
 #[test]
-fn plans_of_different_features_are_written_together() {
+fn plans_of_different_things_are_written_together() {
     let mut alice = Person::new("alice", 1);
-    let plan = ["f", "g", "h"]
-        .map(|fid| {
-            let create = json!({"op": "create", "fid": fid, "geometry": null});
-            alice.plan(1000, &create).unwrap()
-        })
-        .into_iter()
-        .reduce(Plan::and)
-        .unwrap();
-    assert_eq!(plan.features().len(), 3);
-    let sizes = super::updates(&alice.doc, || plan.write(&mut alice.doc.transact_mut()));
+    let create = |fid: &str| json!({"op": "create", "fid": fid, "geometry": null});
+    let title = json!({"op": "set_title", "title": "Fields"});
+    let mut all = Plan::default();
+    for operation in [create("f"), create("g"), title, create("h")] {
+        all.extend(alice.plan(1000, &operation).unwrap());
+    }
+    assert_eq!(all.features().len(), 3);
+    let sizes = super::updates(&alice.doc, || all.write(&mut alice.doc.transact_mut()));
     assert_eq!((sizes.len(), alice.view().feature_count()), (1, 3));
     assert_eq!(super::keys(&alice.doc, "who"), ["alice"]);
+    assert_eq!(alice.view().title(), Some("Fields"));
 }
