@@ -190,7 +190,7 @@ impl Loading {
     fn take_variables(&mut self, variables: &Variables) {
         for (name, value) in &variables.0 {
             let source = Source::Variable(name.clone());
-            // Other programs may have variables of the prefix: see `Config::warnings`.
+            // Others are no errors: see `Config::warnings`.
             if let Some(key) = keys().find(|key| key.variable() == *name) {
                 self.set(key, &Raw::Text(value.clone()), source);
             }

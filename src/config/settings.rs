@@ -10,6 +10,7 @@ use mapweave_proto::limits::{
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
 use super::parse::{Raw, Rule, Setting};
+use crate::room::HELD_EXPIRY_MS;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -218,6 +219,9 @@ settings! {
         snapshot_bytes: u64 = 256 << 10, Rule::Bytes { min: KIB, max: GIB };
         /// Presence that a client does not renew is taken out after so long, in seconds.
         presence_expiry_s: u64 = 30, Rule::Seconds { min: 5, max: DAY_S };
+        /// An update that builds on others which are missing waits for them so long, in seconds, and is given up then;
+        /// its record stays in the log.
+        held_expiry_s: u64 = HELD_EXPIRY_MS / 1_000, Rule::Seconds { min: 60, max: 365 * DAY_S };
         /// A quiet connection is sent a message so often, in seconds: proxies and clients give up a silent one.
         /// Yjs clients renew their presence every 15 s and reconnect after 30 s of silence.
         keepalive_s: u64 = KEEPALIVE_MS / 1_000, Rule::Seconds { min: 1, max: 15 };

@@ -53,6 +53,12 @@ impl Problems {
         self.found.iter().map(|(fid, found)| (&**fid, found))
     }
 
+    /// Those of one feature, if it has any.
+    #[must_use]
+    pub fn of(&self, fid: &str) -> Option<&FeatureProblems> {
+        self.found.get(fid)
+    }
+
     /// How many features have problems.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -160,3 +160,41 @@ fn write_splice(txn: &mut TransactionMut<'_>, text: &TextRef, splice: &Splice) {
         text.insert(txn, place.unwrap_or(at), &splice.insert);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use yrs::{Doc, Options, Transact};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_splice_does_to_a_yrs_text_what_it_does_to_a_string(
+            pieces in prop::collection::vec("[aé😀]{0,4}", 1..5),
+            index in 0_usize..24, delete in 0_usize..24, insert in "[bü🎈]{0,3}", utf16 in any::<bool>(),
+        ) {
+            let offset_kind = if utf16 { OffsetKind::Utf16 } else { OffsetKind::Bytes };
+            let doc = Doc::with_options(Options { offset_kind, ..Options::default() });
+            let mut txn = doc.transact_mut();
+            let texts = txn.get_or_insert_map("text");
+            let text = texts.insert(&mut txn, "f/alice/note", TextPrelim::new(""));
+            // Between the pieces lie things that are no characters.
+            for piece in &pieces {
+                text.push(&mut txn, piece);
+                let end = text.len(&txn);
+                text.insert_embed(&mut txn, end, true);
+            }
+            let before = text.get_string(&txn);
+            let splice = Splice { index, delete, insert };
+            let key = "f/alice/note".to_owned();
+            let expected = splice.apply(&before);
+            apply(&mut txn, vec![Edit::Type { key, splice }]);
+            prop_assert_eq!(text.get_string(&txn), expected);
+            let embeds = text.diff(&txn, |_| ());
+            let embeds = embeds.iter().filter(|piece| matches!(piece.insert, Out::Any(Any::Bool(_))));
+            prop_assert_eq!(embeds.count(), pieces.len());
+        }
+    }
+}

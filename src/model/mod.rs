@@ -1,10 +1,11 @@
-//! Features inside the CRDT: how a map lies in a Yjs document, how it is read and how imports write it.
+//! Features inside the CRDT: how a map lies in a Yjs document, how it is read and how it is edited.
 //!
 //! The format is `docs/map-document.md` ("map document format, version 1"). Everything shown is a function of the document
 //! alone: two replicas with the same content show the same features and the same report. Nothing here reads a
 //! clock, draws random bits by itself or performs IO; times and seeds come in as arguments.
 //!
-//! Start with [`MapView`] to read and [`upsert`] to write many features at once.
+//! Start with [`MapView`] to read, [`Watch`] to follow a document, [`Editor`] to edit it by [`Operation`]s and
+//! [`upsert`] to import many features at once.
 
 mod blame;
 mod diff;
@@ -29,6 +30,7 @@ mod opening;
 mod operate;
 mod operation;
 mod pack;
+mod planning;
 mod random;
 mod read;
 mod record;

@@ -1,6 +1,8 @@
 //! What only a server does to a document: migrating it to a later version of the format, and removing for good what
 //! was deleted long ago.
 
+use std::collections::BTreeSet;
+
 use super::edit::Edit;
 use super::edit_error::EditError;
 use super::editor::{Plan, Yielded, check_writable};
@@ -51,16 +53,21 @@ impl MapView {
     pub fn plan_purge(&self, now_s: u64, features: usize) -> Plan {
         let old = |fid: &str| {
             let overlays = self.overlays(fid);
-            let record = self.record(fid);
-            let last = overlays
-                .latest()
-                .map(|(t, _)| t)
-                .max(record.map(|record| record.t));
+            let Some(record) = self.record(fid) else {
+                return false;
+            };
+            let last = overlays.latest().map(|(t, _)| t).max(Some(record.t));
             read::state(&overlays) == State::Deleted
                 && last.is_some_and(|t| t.saturating_add(PURGE_AFTER_S) <= now_s)
         };
         let mut edits = Vec::new();
-        for fid in self.feats.keys().filter(|fid| old(fid)).take(features) {
+        let gone = self.overlays.get(Root::Gone as usize).into_iter();
+        let fids = gone.flat_map(|entries| entries.keys());
+        let fids: BTreeSet<&str> = fids
+            .filter_map(|key| Some(key.split_once('/')?.0))
+            .collect();
+        let due = fids.into_iter().filter(|fid| old(fid));
+        for fid in due.take(features) {
             let prefix = format!("{fid}/");
             for (root, entries) in Root::ALL.into_iter().zip(&self.overlays) {
                 edits.extend(under(entries, &prefix).map(|(key, _)| Edit::Remove {

@@ -406,7 +406,9 @@ impl EarlyAnswers {
             (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
                 if have.is_empty() =>
             {
-                self.peers.get(&session)?.send(step2);
+                let peer = self.peers.get(&session)?;
+                peer.send(step2);
+                peer.answered(0);
                 Request::Synced(session)
             }
             (Some((_, state)), Request::State { have, reply }) if have.is_empty() => {

@@ -13,7 +13,7 @@ use mapweave_proto::{
     Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
     ToRoom, concat,
 };
-use mapweave_storage::{Kind, NewRecord, Origin};
+use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
@@ -25,6 +25,10 @@ pub const PRESENCE_EVERY_MS: u64 = 5;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
+
+/// How long an update waits for others that are missing, in milliseconds: a week, in which whoever has them may come
+/// back from the field.
+pub const HELD_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// A number that the caller gives to a request so as to know the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +120,10 @@ pub struct Effects {
     pub refused: Vec<(SessionId, u64, Refusal)>,
     /// Updates of a connection up to this number are durable.
     pub settled: Vec<(SessionId, u64)>,
+    /// Connections whose sync requests are answered, and what had to be encoded for that, in bytes.
+    pub answered: Vec<(SessionId, u64)>,
+    /// How many updates were given up that had waited too long.
+    pub expired: u64,
     /// Answers to [`Input::Submit`].
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
@@ -147,12 +155,18 @@ pub enum Audience {
 pub struct CoreOptions {
     /// Presence not renewed for so long is taken out, in milliseconds.
     pub presence_expiry_ms: u64,
+    /// Updates that have waited for so long for others are given up, in milliseconds.
+    pub held_expiry_ms: u64,
+    /// What the clock of the map's inputs shows at 0, in milliseconds since 1970.
+    pub unix_ms_at_zero: u64,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
         Self {
             presence_expiry_ms: 30_000,
+            held_expiry_ms: HELD_EXPIRY_MS,
+            unix_ms_at_zero: 0,
         }
     }
 }
@@ -297,7 +311,7 @@ impl Core {
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
-            Input::Tick => self.tick(now_ms),
+            Input::Tick => self.tick(now_ms, fx),
         }
     }
 
@@ -350,10 +364,11 @@ impl Core {
 
     fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
         self.cache_used_ms = Some(now_ms);
-        let Some(step2) = self.step2_beyond(have, fx) else {
+        let Some((step2, encoded_bytes)) = self.step2_beyond(have, fx) else {
             return;
         };
         fx.send.push((session, step2));
+        fx.answered.push((session, encoded_bytes));
         self.synced(session);
         self.knows(session, have);
     }
@@ -391,8 +406,9 @@ impl Core {
             .ok()
     }
 
-    /// The same as a message; those who have the same are told the same one.
-    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Outgoing> {
+    /// The same as a message, and what it took to encode, in bytes: those who have the same are told the same one. All
+    /// of the document is looked through for a difference, however small that is.
+    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<(Outgoing, u64)> {
         let told = match have.is_empty() {
             true => self.whole.as_ref(),
             false => self
@@ -402,9 +418,11 @@ impl Core {
                 .map(|d| &d.step2),
         };
         if let Some(step2) = told {
-            return Some(step2.clone());
+            return Some((step2.clone(), 0));
         }
-        let step2 = Outgoing::new(Message::SyncStep2(self.state_beyond(have, fx)?));
+        let state = self.state_beyond(have, fx)?;
+        let encoded_bytes = self.update_bytes.max(state.len() as u64);
+        let step2 = Outgoing::new(Message::SyncStep2(state));
         match have.is_empty() {
             true => self.whole = Some(step2.clone()),
             false => {
@@ -414,7 +432,7 @@ impl Core {
                 })
             }
         }
-        Some(step2)
+        Some((step2, encoded_bytes))
     }
 
     fn forget_answers(&mut self) {
@@ -425,7 +443,7 @@ impl Core {
         let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
             return;
         };
-        if let Some(step2) = self.step2_beyond(&base, fx) {
+        if let Some((step2, _)) = self.step2_beyond(&base, fx) {
             fx.send.push((session, step2));
             // Departures may have been dropped with the backlog.
             let known = self.presence.everyone_and_gone();
@@ -455,6 +473,7 @@ impl Core {
             Ok(missing) => {
                 self.wait(Waiter::Session(id, number), fx);
                 if missing {
+                    self.replica.number_held(id.0, number);
                     // The sender has what is missing, or knows who does.
                     let vector = self.replica.ledger().state_vector().encode();
                     fx.send
@@ -648,7 +667,8 @@ impl Core {
         }
     }
 
-    fn tick(&mut self, now_ms: u64) {
+    fn tick(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.give_up_held(now_ms, fx);
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
         let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
@@ -656,6 +676,31 @@ impl Core {
             self.cache.clear();
             self.forget_answers();
         }
+    }
+
+    /// What waited too long is out of the document for good, and the log says so: whoever replays it must do the same.
+    /// Its own record stays.
+    fn give_up_held(&mut self, now_ms: u64, fx: &mut Effects) {
+        let unix_ms = self.options.unix_ms_at_zero.saturating_add(now_ms);
+        let expired = self
+            .replica
+            .expire_held(unix_ms, self.options.held_expiry_ms);
+        if expired.is_empty() {
+            return;
+        }
+        let ids: Vec<u8> = expired.iter().flat_map(|expired| expired.id).collect();
+        let origin = Arc::new(Origin {
+            protocol: Protocol::Server,
+            ..Origin::default()
+        });
+        self.append(Kind::Expired, ids.into(), &origin, fx);
+        fx.expired += expired.len() as u64;
+        let told = expired.iter().filter_map(|expired| {
+            let session = SessionId(expired.source);
+            let there = self.sessions.contains_key(&session);
+            Some((session, expired.number.filter(|_| there)?, Refusal::Expired))
+        });
+        fx.refused.extend(told);
     }
 
     fn tell_updates(&mut self, fx: &mut Effects) {
@@ -776,229 +821,4 @@ fn awareness(update: &AwarenessUpdate) -> Outgoing {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::room::HeldLimits;
-    use mapweave_proto::scan;
-    use mapweave_storage::Protocol;
-    use yrs::{Doc, Map, Transact, WriteTxn};
-
-    const ALICE: SessionId = SessionId(1);
-    const BOB: SessionId = SessionId(2);
-
-    fn core() -> Core {
-        let start = Start {
-            name: MapName::parse("test").unwrap(),
-            replica: Replica::new(HeldLimits::default()),
-            cache: StateCache::default(),
-            head: Seq::ZERO,
-            exists: false,
-            tail: (0, 0),
-            update_bytes: 0,
-        };
-        Core::new(start, CoreOptions::default())
-    }
-
-    fn origin() -> Arc<Origin> {
-        let (user, session) = (String::new(), String::new());
-        let protocol = Protocol::YWebsocket;
-        Arc::new(Origin {
-            user,
-            session,
-            client: None,
-            protocol,
-            made_at_ms: None,
-            relayed: None,
-        })
-    }
-
-    fn turn(core: &mut Core, inputs: Vec<Input>) -> Effects {
-        let mut fx = Effects::default();
-        inputs
-            .into_iter()
-            .for_each(|input| core.handle(0, input, &mut fx));
-        core.end_turn(0, &mut fx);
-        fx
-    }
-
-    fn join(core: &mut Core, session: SessionId, access: Access) {
-        let all = ToRoom::SyncStep1(StateVector::default());
-        let join = Input::Join {
-            session,
-            origin: origin(),
-            access,
-        };
-        turn(core, vec![join, Input::Heard(session, all)]);
-    }
-
-    fn edits(client: u64, count: u64) -> Vec<Scanned> {
-        let doc = Doc::with_client_id(client);
-        let map = doc.get_or_insert_map("feat");
-        let edit = |key: u64| {
-            let mut txn = doc.transact_mut();
-            map.insert(&mut txn, key.to_string(), 1);
-            scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
-        };
-        (0..count).map(edit).collect()
-    }
-
-    fn says(session: SessionId, number: u64, update: &Scanned) -> Input {
-        Input::Heard(
-            session,
-            ToRoom::Update {
-                number,
-                update: update.clone(),
-                step2: false,
-            },
-        )
-    }
-
-    #[test]
-    fn nothing_is_settled_before_it_is_durable() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        let edits = edits(7, 2);
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 1, &edits[0]), says(ALICE, 2, &edits[1])],
-        );
-        let kinds: Vec<_> = fx.append.iter().map(|record| record.kind.name()).collect();
-        assert_eq!(kinds, ["created", "update", "update"]);
-        assert!(fx.settled.is_empty());
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 2,
-                last: Seq(2),
-            }],
-        );
-        assert_eq!(fx.settled, [(ALICE, 1)]);
-        // What brings nothing waits for what came before it.
-        assert!(
-            turn(&mut core, vec![says(ALICE, 3, &edits[0])])
-                .settled
-                .is_empty()
-        );
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 1,
-                last: Seq(3),
-            }],
-        );
-        assert_eq!(fx.settled, [(ALICE, 2), (ALICE, 3)]);
-        assert!(core.positions() == (Seq(3), Seq(3)));
-    }
-
-    #[test]
-    fn the_updates_of_a_turn_go_out_as_one_message_and_not_to_their_only_author() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadWrite);
-        let (ours, theirs) = (edits(7, 2), edits(9, 1));
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 1, &ours[0]), says(ALICE, 2, &ours[1])],
-        );
-        assert_eq!(fx.broadcast.len(), 1);
-        assert_eq!(fx.broadcast[0].except, Some(ALICE));
-        let later = edits(11, 1);
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 3, &later[0]), says(BOB, 1, &theirs[0])],
-        );
-        assert_eq!(
-            fx.broadcast.iter().map(|b| b.except).collect::<Vec<_>>(),
-            [None]
-        );
-    }
-
-    #[test]
-    fn a_reader_is_refused_what_is_new_and_told_that_the_rest_is_there() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadOnly);
-        let edits = edits(7, 2);
-        turn(
-            &mut core,
-            vec![
-                says(ALICE, 1, &edits[0]),
-                Input::Durable {
-                    records: 2,
-                    last: Seq(2),
-                },
-            ],
-        );
-        let fx = turn(
-            &mut core,
-            vec![says(BOB, 1, &edits[0]), says(BOB, 2, &edits[1])],
-        );
-        assert_eq!(
-            (fx.settled, fx.refused),
-            (vec![(BOB, 1)], vec![(BOB, 2, Refusal::ReadOnly)])
-        );
-    }
-
-    /// An update that nests `levels` maps below what `doc` has.
-    fn nest(doc: &Doc, levels: usize) -> Scanned {
-        let mut txn = doc.transact_mut();
-        let mut inner = txn.get_or_insert_map("feat");
-        while let Some(next) = inner.get(&txn, "in") {
-            inner = next.cast().unwrap();
-        }
-        for _ in 0..levels {
-            inner = inner.insert(&mut txn, "in", yrs::MapPrelim::default());
-        }
-        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
-    }
-
-    #[test]
-    fn an_update_that_breaks_a_rule_is_refused_by_its_number_since_later_ones_may_settle() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        let doc = Doc::with_client_id(7);
-        let (shallow, deep) = (nest(&doc, 40), nest(&doc, 40));
-        let (first, later) = (says(ALICE, 1, &shallow), edits(9, 1));
-        let fx = turn(
-            &mut core,
-            vec![first, says(ALICE, 2, &deep), says(ALICE, 3, &later[0])],
-        );
-        assert!(
-            matches!(&fx.refused[..], [(ALICE, 2, Refusal::Corrupt(_))]),
-            "{:?}",
-            fx.refused
-        );
-    }
-
-    #[test]
-    fn an_early_update_is_logged_its_author_asked_and_the_others_told_once_its_base_is_there() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadWrite);
-        let edits = edits(7, 2);
-        let fx = turn(&mut core, vec![says(ALICE, 1, &edits[1])]);
-        assert_eq!(fx.append.last().unwrap().kind, Kind::Gapped);
-        assert!(fx.broadcast.is_empty());
-        assert!(
-            matches!(&fx.send[..], [(ALICE, out)] if matches!(out.message, Message::SyncStep1(_)))
-        );
-        let fx = turn(&mut core, vec![says(BOB, 1, &edits[0])]);
-        let both = Message::Update(concat(&[&edits[0], &edits[1]]).unwrap());
-        assert_eq!(fx.broadcast[0].message.message, both);
-        assert_eq!((fx.broadcast.len(), fx.broadcast[0].except), (1, None));
-    }
-
-    #[test]
-    fn a_log_that_disagrees_ends_the_room() {
-        let mut core = core();
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 1,
-                last: Seq(2),
-            }],
-        );
-        assert!(fx.broken.is_some());
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
 use super::appending::{Appending, Step};
-use super::container::{StoredState, Summary};
+use super::container::{Held, StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
 use super::features::{Followed, Following};
 use super::load::Loaded;
@@ -268,6 +268,14 @@ impl Room {
                 peer.refused(number, refusal);
             }
         }
+        if fx.expired > 0 {
+            metrics::counter!("mapweave_held_expired_total").increment(fx.expired);
+        }
+        for (session, bytes) in fx.answered {
+            if let Some(peer) = self.peers.get(&session) {
+                peer.answered(bytes);
+            }
+        }
         for (session, upto) in fx.settled {
             if let Some(peer) = self.peers.get(&session) {
                 peer.settled(upto);
@@ -343,7 +351,11 @@ impl Room {
         let size = self.snapshot.size.max(self.core.since_snapshot().1);
         let encoded = off_the_others(size, || {
             let summary = summarize(replica.doc());
-            let held = replica.held().cloned().collect();
+            let held = replica.held_since().map(|(update, since_ms)| Held {
+                update: update.clone(),
+                since_ms,
+            });
+            let held = held.collect();
             replica.encode_state().map(|state| {
                 StoredState {
                     state,

@@ -21,10 +21,10 @@ mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use container::{Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
-    Start, Ticket, Writing,
+    Audience, Broadcast, Core, CoreOptions, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS,
+    STATE_CACHE_MS, Start, Ticket, Writing,
 };
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
@@ -34,6 +34,8 @@ pub use presence::{
     PRESENCE_MEMORY_MS, Presence,
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
-pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache, Written};
+pub use replica::{
+    Expired, HELD_ID_BYTES, HeldId, HeldLimits, Outcome, Refused, Replica, StateCache, Written,
+};
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

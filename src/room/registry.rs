@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mapweave_proto::{
     Access, DocId, Ledger, MapName, Scanned, Seq, SessionId, StateVector, ToRoom,
@@ -123,10 +123,12 @@ impl Rooms {
     /// No map is live yet. `bytes_max`: what live maps nobody is in may hold together, about.
     pub fn new(
         store: Arc<dyn UpdateLog>,
-        options: RoomOptions,
+        mut options: RoomOptions,
         bytes_max: u64,
         tasks: TaskTracker,
     ) -> Arc<Self> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        options.core.unix_ms_at_zero = since_1970.map_or(0, |since| since.as_millis() as u64);
         Arc::new(Self {
             live: Mutex::new(Live {
                 rooms: HashMap::new(),

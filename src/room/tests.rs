@@ -163,6 +163,7 @@ impl Listener {
 impl Peer for Listener {
     fn send(&self, _: &Outgoing) {}
     fn settled(&self, _: u64) {}
+    fn answered(&self, _: u64) {}
     fn refused(&self, _: u64, _: Refusal) {}
 
     fn close(&self, reason: CloseReason) {
@@ -412,4 +413,48 @@ async fn a_room_that_stops_waits_for_the_room_that_its_records_need() {
     rooms.stop();
     store.permits.send_replace(true);
     assert_eq!(writing.await.unwrap(), Seq(3));
+}
+
+/// Two edits of one client, the second of which builds on the first.
+fn two_edits() -> [Scanned; 2] {
+    let doc = Doc::with_client_id(7);
+    let map = doc.get_or_insert_map("feat");
+    ["a", "b"].map(|key| {
+        let mut txn = doc.transact_mut();
+        map.insert(&mut txn, key, 1);
+        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+    })
+}
+
+#[tokio::test]
+async fn what_was_given_up_stays_so_however_the_map_is_loaded() {
+    let [base, early] = two_edits();
+    let mut replica = Replica::new(HeldLimits::default());
+    replica.receive(early.clone(), 1).unwrap();
+    let expired = replica.expire_held(5, 0);
+    assert_eq!((expired.len(), replica.held_bytes()), (1, 0));
+    let store = Gated::new();
+    let doc = DocId::fresh();
+    let name = name();
+    store.add(doc, Kind::Created { name }, Bytes::new()).await;
+    store.add(doc, Kind::Gapped, early.bytes().clone()).await;
+    let log: Arc<dyn UpdateLog> = store.clone();
+    let loaded = load(&log, doc).await.unwrap();
+    let waits = loaded.replica.held_since().next().unwrap();
+    assert!(waits.1.is_some_and(|since_ms| since_ms > 1_700_000_000_000));
+    let id = Bytes::copy_from_slice(&expired[0].id);
+    store.add(doc, Kind::Expired, id).await;
+    store.add(doc, Kind::Update, base.bytes().clone()).await;
+    let loaded = load(&log, doc).await.unwrap();
+    assert_eq!(loaded.replica.held().len(), 0);
+    assert_eq!(
+        loaded
+            .replica
+            .ledger()
+            .state_vector()
+            .iter()
+            .map(|(_, c)| c)
+            .sum::<u64>(),
+        1
+    );
 }

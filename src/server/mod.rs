@@ -162,6 +162,8 @@ fn room_options(config: &Config) -> RoomOptions {
         },
         core: CoreOptions {
             presence_expiry_ms: config.room.presence_expiry_s * 1_000,
+            held_expiry_ms: config.room.held_expiry_s * 1_000,
+            ..CoreOptions::default()
         },
     }
 }

@@ -5,7 +5,7 @@ use yrs::{Any, Map, WriteTxn};
 
 use crate::harness::http::Response;
 use crate::harness::wait::until_true;
-use crate::harness::{Client, Request, Server};
+use crate::harness::{Client, Content, Request, Server};
 
 const GEOJSON: &str = "application/geo+json";
 const PATCH: &str = "application/merge-patch+json";
@@ -221,7 +221,7 @@ async fn deleting_what_another_has_edited_since_leaves_it_for_people_to_decide()
     let problems = got(&server, "/api/v1/maps/m/problems").await;
     assert_eq!(
         problems["features"][0]["report"],
-        json!([["contested deletion", fid(&made)]])
+        json!([{ "problem": ["contested deletion", fid(&made)] }])
     );
 }
 
@@ -421,4 +421,69 @@ async fn bad_requests_for_features_each_get_their_own_answer() {
         .send(Request::new("OPTIONS", &item("anything")))
         .await;
     assert!(allowed.status == 200 && allowed.header("allow").unwrap().contains("PATCH"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_that_two_edits_broke_is_named_with_both_and_a_repair_is_offered() {
+    let server = Server::start().await;
+    let made = created(&server, &feature(square(), json!({}))).await;
+    let fid = fid(&made);
+    // Each moves a corner that alone leaves the square valid; together its sides cross.
+    let ann = Client::join(&server, "m").await;
+    let ben = Client::join(&server, "m").await;
+    until_true("the feature has arrived", || {
+        ann.content().get(&fid).is_some() && ben.content().get(&fid).is_some()
+    })
+    .await;
+    for (client, sid, name, vertex, to) in [
+        (&ann, "annAnn", "Ann", "U000", [8.08, 47.0]),
+        (&ben, "benBen", "Ben", "U001", [8.02, 47.0]),
+    ] {
+        let numbers = std::iter::once(4_000_000_000.0).chain(to).map(Any::from);
+        let moved: Vec<Any> = numbers.collect();
+        let generation = made_generation(&client.update(), &fid);
+        client.edit(|_, txn| {
+            let who = txn.get_or_insert_map("who");
+            who.insert(
+                txn,
+                sid,
+                vec![Any::from(1_f64), Any::from(name), Any::from(name)],
+            );
+            let vertices = txn.get_or_insert_map("vert");
+            vertices.insert(txn, format!("{fid}/{sid}/{generation}/0.0.{vertex}"), moved);
+        });
+        client.stored().await;
+    }
+    let problems = got(&server, &format!("/api/v1/maps/m/problems/{fid}")).await;
+    let fault = &problems["geometry"][0];
+    assert_eq!(
+        (&fault["code"], &fault["severity"]),
+        (&json!("self-crossing"), &json!("error"))
+    );
+    let mut names: Vec<&str> = fault["edits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edit| edit["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.contains(&"Ann") && names.contains(&"Ben"), "{fault}");
+    assert!(fault["vertices"].as_array().unwrap().len() >= 2);
+    assert!(problems["suggestion"]["geometry"].is_object());
+    // Nobody has applied it.
+    let now = got(&server, &item(&fid)).await;
+    assert_eq!(now["geometry"]["coordinates"][0][0], json!([8.08, 47]));
+}
+
+/// The generation of a feature's base geometry, item 7 of its record.
+fn made_generation(update: &[u8], fid: &str) -> String {
+    let content = Content::of_update(update);
+    let Some(Any::Array(record)) = content.get(fid) else {
+        panic!("a record")
+    };
+    match record.get(6) {
+        Some(Any::String(generation)) => generation.to_string(),
+        _ => "0".to_owned(),
+    }
 }

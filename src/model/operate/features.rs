@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 use yrs::Any;
 
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::feature::State;
 use super::super::geometry_edit::{self, Precision};
 use super::super::id::{Fid, Lid};
 use super::super::input::Content;
 use super::super::json::number_any;
 use super::super::operation::GeoJson;
+use super::super::planning::Planning;
 use super::super::read;
 use super::super::record::{GENERATION, Record};
 use super::super::schema::{FEATURES_MAX, Root};

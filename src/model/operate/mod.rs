@@ -8,10 +8,10 @@ mod values;
 mod vertices;
 
 use super::edit_error::EditError;
-use super::editor::Planning;
 use super::entry::Overlays;
 use super::feature::State;
 use super::line_edit::VertexEdits;
+use super::planning::Planning;
 use super::read;
 use super::record::Record;
 use super::schema::VERTICES_MAX;

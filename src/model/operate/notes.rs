@@ -4,11 +4,11 @@ use yrs::Any;
 
 use super::super::edit::Edit;
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::id::Fid;
 use super::super::json::number_any;
 use super::super::note::{Attachment, Note};
 use super::super::operation::Operation;
+use super::super::planning::Planning;
 use super::super::schema::{FILE, NOTE, Raw, time};
 use super::check_position;
 use super::values::check_length;

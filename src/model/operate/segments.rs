@@ -5,10 +5,10 @@ use std::sync::Arc;
 use yrs::Any;
 
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::line_edit::VertexEdits;
 use super::super::naming::Names;
 use super::super::pack::pack;
+use super::super::planning::Planning;
 use super::super::schema::Root;
 use super::super::structure::{Named, Structure};
 use super::super::writer::remove_all;

@@ -4,9 +4,9 @@ use yrs::Any;
 
 use super::super::edit::Edit;
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::entry::{Overlays, Slot};
 use super::super::json::number_any;
+use super::super::planning::Planning;
 use super::super::report::orphans;
 use super::super::schema::{Key, LAYER, Root};
 use super::super::writer::sorted;

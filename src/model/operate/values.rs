@@ -7,12 +7,12 @@ use yrs::Any;
 
 use super::super::edit::Edit;
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::id::Lid;
 use super::super::input::Content;
 use super::super::json::to_any;
 use super::super::key::is_key;
 use super::super::operation::Operation;
+use super::super::planning::Planning;
 use super::super::schema::{Key, META, Root, VALUE_BYTES_MAX};
 use super::super::text::{Splice, units};
 use super::Known;

@@ -1,10 +1,10 @@
 //! Moving, inserting and removing vertices.
 
 use super::super::edit_error::EditError;
-use super::super::editor::Planning;
 use super::super::key::End;
 use super::super::line_edit::{Line, Vertex, VertexEdits, vertices};
 use super::super::operation::{VertexMove, VertexName};
+use super::super::planning::Planning;
 use super::super::structure::Named;
 use super::{check_not_a_point, check_position, segment, unknown_segment};
 use crate::geometry::{Dims, Segment};

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod concurrent_inserts;
+mod converging;
 mod edits;
+mod hostile;
 mod importing;
 mod laws;
 mod merging;

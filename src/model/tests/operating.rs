@@ -6,7 +6,7 @@ use yrs::Transact;
 use super::people::{Person, create, insert, line, move_vertex, set, shown, square};
 use super::{doc, feature, inputs, put, record, update_of, view};
 use crate::geometry::Geometry;
-use crate::model::{EditError, Editor, Operation, PURGE_AFTER_S, Random, Sid, State};
+use crate::model::{EditError, Editor, Operation, PURGE_AFTER_S, Plan, Random, Sid, State};
 
 fn operations(values: &[Value]) -> Vec<Operation> {
     let parsed = values
@@ -417,4 +417,21 @@ fn a_session_continues_its_run_and_never_gives_a_key_twice() {
             .clone()
     });
     assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn plans_of_different_features_are_written_together() {
+    let mut alice = Person::new("alice", 1);
+    let plan = ["f", "g", "h"]
+        .map(|fid| {
+            let create = json!({"op": "create", "fid": fid, "geometry": null});
+            alice.plan(1000, &create).unwrap()
+        })
+        .into_iter()
+        .reduce(Plan::and)
+        .unwrap();
+    assert_eq!(plan.features().len(), 3);
+    let sizes = super::updates(&alice.doc, || plan.write(&mut alice.doc.transact_mut()));
+    assert_eq!((sizes.len(), alice.view().feature_count()), (1, 3));
+    assert_eq!(super::keys(&alice.doc, "who"), ["alice"]);
 }

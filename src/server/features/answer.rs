@@ -34,23 +34,26 @@ pub fn represent(index: &FeatureIndex, feature: Feature) -> Represented {
 /// A feature's GeoJSON with [`OWN_MEMBER`]: a function of the document alone.
 #[must_use]
 pub fn feature_text(view: &MapView, mut feature: Feature) -> String {
-    let by = |edited: &Edited| {
-        let who = view.who(&edited.sid);
-        json!({
-            "time": rfc3339_ms(edited.t.saturating_mul(1_000)),
-            "session": edited.sid,
-            "name": who.map(|who| who.name),
-        })
-    };
     let own = json!({
         "fid": feature.fid,
         "layer": Some(&feature.layer).filter(|layer| !layer.is_empty()),
         "state": feature.state.name(),
-        "created": by(&feature.created),
-        "changed": by(&feature.changed),
+        "created": edited(view, &feature.created),
+        "changed": edited(view, &feature.changed),
     });
     feature.members.insert(OWN_MEMBER.to_owned(), own);
     feature_json(&feature)
+}
+
+/// When and by whom something was written, as far as the document says.
+#[must_use]
+pub fn edited(view: &MapView, edited: &Edited) -> Value {
+    let who = view.who(&edited.sid);
+    json!({
+        "time": rfc3339_ms(edited.t.saturating_mul(1_000)),
+        "session": edited.sid,
+        "name": who.map(|who| who.name),
+    })
 }
 
 /// A page of features.

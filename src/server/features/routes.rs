@@ -12,7 +12,7 @@ use super::super::accept::PeerAddress;
 use super::super::problem::Problem;
 use super::super::state::App;
 use super::super::upload::collect;
-use super::{delete, get, list, patch, post, problems, put, undelete};
+use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
 
 /// What can be done with the list of features.
 const LIST_METHODS: &str = "GET, HEAD, POST, OPTIONS";
@@ -35,7 +35,7 @@ pub fn routes(
         .and(warp::path("features"))
         .and(warp::path::param::<Segment>());
     let item = item_of.clone().and(warp::path::end());
-    let problems_of = map.and(warp::path("problems")).and(warp::path::end());
+    let problems_at = map.and(warp::path("problems"));
     let lists = list_of
         .clone()
         .and(reading())
@@ -96,11 +96,20 @@ pub fn routes(
         .and(warp::ext::get::<PeerAddress>())
         .and(with(app))
         .then(|map, fid: Segment, address, app| answer(undelete(app, map, fid.0, address)));
-    let found = problems_of
+    let found = problems_at
+        .clone()
+        .and(warp::path::end())
         .and(reading())
         .and(raw_query())
         .and(with(app))
-        .then(|map, query, app| answer(problems(app, map, query)));
+        .then(|map, query, app| answer(problems(app, map, query)))
+        .or(problems_at
+            .and(warp::path::param::<Segment>())
+            .and(warp::path::end())
+            .and(reading())
+            .and(with(app))
+            .then(|map, fid: Segment, app| answer(problems_of(app, map, fid.0))))
+        .unify();
     lists
         .boxed()
         .or(single.boxed())

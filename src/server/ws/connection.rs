@@ -179,6 +179,9 @@ impl Running {
         for (number, reason) in news.refused {
             self.handle(Event::Refused { number, reason }).await?;
         }
+        if let Some(bytes) = news.answered {
+            self.handle(Event::Answered { bytes }).await?;
+        }
         if let Some(upto) = news.settled {
             self.handle(Event::Settled { upto }).await?;
         }

@@ -121,6 +121,11 @@ impl Peer for Outbox {
         self.wake.notify_one();
     }
 
+    fn answered(&self, bytes: u64) {
+        self.lock().answered(bytes);
+        self.wake.notify_one();
+    }
+
     fn close(&self, reason: CloseReason) {
         self.lock().close(reason);
         self.wake.notify_one();

@@ -20,13 +20,16 @@ import { type FeatureRecord, readRecord } from './record.ts';
 import type { Geometry } from './shape.ts';
 import type { RootMap, Store } from './store.ts';
 import { Texts } from './texts.ts';
-import { asNumber, asTime, compareBytes } from './values.ts';
+import { asNumber, asTime, compareBytes, type Json, parseJson } from './values.ts';
 import { storeOf } from './yjs.ts';
 
 /** What `meta.format` says of a map document. */
 export const FORMAT = 'map';
 /** The document version this program reads and may write. */
 export const VERSION = 1;
+
+/** Features of one document, at most (map document format §12). */
+export const FEATURES_MAX = 200_000;
 
 export type FeatureState = 'live' | 'contested' | 'deleted';
 
@@ -56,6 +59,7 @@ export class MapView {
   readonly layers: Layers;
   readonly texts: Texts;
   readonly #features: RootMap;
+  #recordsAtMost: number;
   readonly #changes = new ChangeCollector();
   readonly #listeners = new Set<ChangeListener>();
   readonly #dispose: (() => void)[] = [];
@@ -65,12 +69,16 @@ export class MapView {
     const changes = this.#changes;
     this.store = store;
     this.#features = store.root('feat');
+    this.#recordsAtMost = this.#features.size;
     this.overlays = new Overlays(store, (root, key, isThere) => changes.overlay(root, key, isThere));
     this.texts = new Texts(store, (fid) => changes.feature(fid, 'properties', null));
     this.layers = new Layers(store, (key) => changes.layer(key.id));
     this.#dispose.push(
       store.observe('feat', (keys) => {
-        for (const fid of keys) changes.feature(fid, 'record', this.record(fid)?.sid ?? null);
+        for (const fid of keys) {
+          this.#recordsAtMost += 1;
+          changes.feature(fid, 'record', this.record(fid)?.sid ?? null);
+        }
       }),
       ...(['note', 'file', 'who', 'meta'] as const).map((root) =>
         store.observe(root, (keys) => changes.keys(root, keys)),
@@ -154,6 +162,20 @@ export class MapView {
   properties(fid: string): Properties | null {
     const record = this.record(fid);
     return record && readProperties(this.overlays, this.texts, fid, record);
+  }
+
+  /** Foreign members of the GeoJSON feature that it was imported from, sorted by name; none for an unknown one. */
+  members(fid: string): { [name: string]: Json } {
+    const text = this.overlays.winner('attr', fid, 'members')?.payload[0];
+    const value = typeof text === 'string' && this.record(fid) ? parseJson(text) : null;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+  }
+
+  /** How many records there are, deleted features included. */
+  recordCount(): number {
+    // Records are written once, so the estimate is exact unless two people created one feature.
+    if (this.#recordsAtMost >= FEATURES_MAX) this.#recordsAtMost = this.#features.size;
+    return this.#recordsAtMost;
   }
 
   /** The geometry in force of a feature, deleted or not; null for an unknown one. */

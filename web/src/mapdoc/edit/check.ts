@@ -25,7 +25,7 @@ import {
   tidy,
   VALUE_BYTES_MAX,
 } from '../values.ts';
-import type { MapView } from '../view.ts';
+import { FEATURES_MAX, type MapView } from '../view.ts';
 import { EditError, type EditErrorCode } from './error.ts';
 import type { Properties } from './operation.ts';
 
@@ -67,8 +67,11 @@ export function checkFeature(view: MapView, fid: string): FeatureRecord {
   throw new EditError('unknown_feature', `the feature ${quote(fid)} is deleted; restore it first`);
 }
 
-/** An id for a new feature, which no other has or had. */
+/** An id for a new feature, which no other has or had, and room for the feature. */
 export function checkNewFeature(view: MapView, fid: string): string {
+  if (view.recordCount() >= FEATURES_MAX) {
+    throw new EditError('too_large', `the map has ${FEATURES_MAX} features, deleted ones included; start another map`);
+  }
   if (!view.hasRecordKey(checkId(fid))) return fid;
   throw new EditError('feature_exists', `there is a feature ${quote(fid)} already; use another id`);
 }
