@@ -1,6 +1,7 @@
 //! Tests of reading and importing together, over whole documents.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod concurrent_inserts;
 mod converging;
 mod edits;
 mod hostile;
