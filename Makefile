@@ -11,12 +11,15 @@ CHROMIUM ?= /usr/bin/chromium
 CRASH_ROUNDS ?= 200
 POWER_CUTS ?= 200
 FUZZ_ITERATIONS ?= 20000
+ROUNDS ?= 2500
+SEED ?=
 T ?= update_path
 
+MAPDOC_SOURCES := $(shell find web/src/mapdoc -type f -not -name '*.test.ts')
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal need-node need-cargo
+.PHONY: help run test bench crash converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +39,10 @@ bench: release ## Measure appends and restarts; with LOADGEN=FOLDER also load be
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
 	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --locked -p mapweave --test e2e -- --nocapture crash
 	POWER_CUTS=$(POWER_CUTS) cargo test --locked -p mapweave-storage -- --nocapture power
+
+converge: need-cargo client-tests ## Let Rust, Yjs 13 and Yjs 14 edit maps at random for ROUNDS scenarios (2500), from SEED on
+	cargo build --locked -p mapweave-sim --bin mapweave-replica
+	MAPWEAVE_REPLICA_BIN="$(TARGET)/debug/mapweave-replica" node tests/clients/converge/main.mjs $(ROUNDS) $(SEED)
 
 fuzz-smoke: need-cargo ## Attack every law with FUZZ_ITERATIONS inputs (20000)
 	FUZZ_ITERATIONS=$(FUZZ_ITERATIONS) cargo test --release -p mapweave-fuzz
@@ -58,7 +65,7 @@ release: need-cargo web
 
 demo-data: target/demo/us-counties.geojson
 
-client-tests: tests/clients/node_modules/.ready
+client-tests: tests/clients/node_modules/.ready web/dist-mapdoc/index.js
 
 # --- what the targets above are made of ---
 
@@ -66,6 +73,10 @@ client-tests: tests/clients/node_modules/.ready
 web/dist/index.html: web/node_modules/.ready web/scripts/basemap.mjs web/scripts/antimeridian.mjs $(WEB_SOURCES)
 	cd web && $(NPM) run build
 	@touch $@ src/server/page.rs
+
+# The package of the map document, as it would be published.
+web/dist-mapdoc/index.js: web/node_modules/.ready web/scripts/mapdoc-package.mjs $(MAPDOC_SOURCES)
+	cd web && $(NPM) run build:mapdoc
 
 target/demo/us-counties.geojson: web/node_modules/.ready web/scripts/demo-data.mjs web/scripts/antimeridian.mjs
 	node web/scripts/demo-data.mjs target/demo

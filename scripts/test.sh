@@ -8,8 +8,7 @@ logs=target/test-logs
 mkdir -p "$logs"
 passed=0
 failed=0
-bin=$PWD/target/debug/mapweave
-[ -n "${CARGO_TARGET_DIR:-}" ] && bin=$CARGO_TARGET_DIR/debug/mapweave
+built=${CARGO_TARGET_DIR:-$PWD/target}/debug
 
 # step NAME COMMAND…
 step() {
@@ -52,11 +51,12 @@ step doc env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 [ "${1:-}" = lint ] && exit 0
 
 step web-test in_web npm run --silent test
+step edit-vectors in_web node scripts/edit-vectors/main.mjs --check
 # Stock clients and browsers come last, on their own.
 step rust-test cargo test --workspace --locked -- --skip clients::
 step fuzz-smoke env FUZZ_ITERATIONS="${FUZZ_ITERATIONS:-20000}" cargo test -p mapweave-fuzz --locked
 step build cargo build --locked
-step formats target/gdal/bin/python tests/formats/run.py "$bin"
-step clients env MAPWEAVE_BIN="$bin" npm --prefix tests/clients test --silent
+step formats target/gdal/bin/python tests/formats/run.py "$built/mapweave"
+step clients env MAPWEAVE_BIN="$built/mapweave" MAPWEAVE_REPLICA_BIN="$built/mapweave-replica" npm --prefix tests/clients test --silent
 
 echo "$passed passed, $failed failed"

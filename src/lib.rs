@@ -10,6 +10,7 @@ mod error;
 pub use error::{Error, Exit};
 pub mod formats;
 pub mod geometry;
+pub mod index;
 pub mod model;
 pub mod room;
 pub mod server;

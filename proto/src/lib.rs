@@ -53,7 +53,7 @@ pub use message::Message;
 pub use session::{Access, Effect, Event, Phase, Refusal, Session, SessionLimits, ToRoom};
 pub use state_vector::StateVector;
 pub use update::{
-    ConcatError, DeleteRange, DoorError, Ledger, Outline, ScanError, Scanned, Verdict, concat,
-    extend, scan,
+    ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,
+    Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned, Verdict, concat, extend, scan,
 };
 pub use varint::{Reader, Writer};

@@ -68,13 +68,13 @@ pub const GREETING_FRAMES_MAX: usize = 1024;
 pub const KEEPALIVE_MS: u64 = 12_000;
 
 /// Messages a second that one session may send for long. Dragging makes sixty; a script far more.
-pub const MESSAGES_PER_S: u64 = 5_000;
+pub const MESSAGES_PER_S: u64 = 20_000;
 
 /// Messages that one session may send at once, on top.
-pub const MESSAGES_BURST: u64 = 20_000;
+pub const MESSAGES_BURST: u64 = 2 * MESSAGES_PER_S;
 
-/// Bytes a second that one session may send for long (16 MiB).
-pub const BYTES_PER_S: u64 = 16 << 20;
+/// Bytes a second that one session may send for long (64 MiB): one largest update.
+pub const BYTES_PER_S: u64 = UPDATE_BYTES_MAX as u64;
 
 /// Bytes that one session may send at once, on top: days of offline edits, twice the largest update.
-pub const BYTES_BURST: u64 = 2 * FRAME_BYTES_MAX as u64;
+pub const BYTES_BURST: u64 = 2 * BYTES_PER_S;

@@ -253,6 +253,20 @@ impl Writer {
         self.out.put_slice(bytes);
     }
 
+    /// `length` bytes as `fill` makes them, without a length.
+    ///
+    /// # Errors
+    /// What `fill` says; zeros were written then.
+    pub fn fill<E>(
+        &mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.out.len();
+        self.out.put_bytes(0, length);
+        fill(self.out.get_mut(start..).unwrap_or_default())
+    }
+
     /// A length and the bytes.
     pub fn buf(&mut self, bytes: &[u8]) {
         self.var_uint(bytes.len() as u64);

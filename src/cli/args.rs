@@ -117,7 +117,7 @@ pub struct ImportArgs {
     /// Bring back features that were deleted from the map
     #[arg(long)]
     pub(super) restore: bool,
-    /// Import the good records where some are wrong; the wrong ones are named
+    /// Import the good records where some are wrong; the wrong ones are named, and the exit code is 1
     #[arg(long)]
     pub(super) keep_going: bool,
     /// Tell the result as JSON

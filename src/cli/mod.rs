@@ -77,6 +77,9 @@ fn dispatch(
     }
     let config = Config::load(&given, environment)?;
     telemetry::start_log(&config.log)?;
+    for warning in Config::warnings(environment) {
+        tracing::warn!(variable = warning.key, "{}", warning.what);
+    }
     match args.command {
         Command::Serve(_) => serve::run(config, console),
         Command::Import(import) => import::run(&import, &config, environment, console),

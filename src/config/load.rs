@@ -47,7 +47,7 @@ impl Config {
     /// The configuration from all its sources.
     ///
     /// # Errors
-    /// Everything that is wrong in any of them, unknown keys included.
+    /// Everything that is wrong in any of them, unknown keys of file and flags included.
     pub fn load(given: &Given, environment: &dyn Environment) -> Result<Self, ConfigProblems> {
         let mut loading = Loading::default();
         let variables = Variables::of(environment, &mut loading.problems);
@@ -71,6 +71,29 @@ impl Config {
             Err(ConfigProblems(problems))
         }
     }
+
+    /// What may be a slip and stops nothing: variables that look like ours and are none. Say it once messages can be
+    /// seen.
+    pub fn warnings(environment: &dyn Environment) -> Vec<ConfigProblem> {
+        unknown_variables(environment)
+    }
+}
+
+/// What is unknown among our variables. Orchestrators set variables of their own by the name of a service, so that
+/// an unknown one must not stop the server; but it may be a slip.
+fn unknown_variables(environment: &dyn Environment) -> Vec<ConfigProblem> {
+    let variables = Variables::of(environment, &mut Vec::new());
+    let known: Vec<String> = keys().map(Key::variable).collect();
+    let known = || known.iter().map(String::as_str).chain(OTHER_VARIABLES);
+    let unknown = |name: &String| known().all(|known| known != name);
+    let names = variables.0.into_keys().filter(unknown);
+    names
+        .map(|name| ConfigProblem {
+            what: self::unknown("variable", nearest(&name, known())),
+            source: Source::Variable(name.clone()),
+            key: name,
+        })
+        .collect()
 }
 
 /// Our variables, by name.
@@ -167,14 +190,9 @@ impl Loading {
     fn take_variables(&mut self, variables: &Variables) {
         for (name, value) in &variables.0 {
             let source = Source::Variable(name.clone());
-            match keys().find(|key| key.variable() == *name) {
-                Some(key) => self.set(key, &Raw::Text(value.clone()), source),
-                None if OTHER_VARIABLES.contains(&name.as_str()) => {}
-                None => {
-                    let known: Vec<String> = keys().map(Key::variable).collect();
-                    let known = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
-                    self.problem(name, source, unknown("variable", nearest(name, known)));
-                }
+            // Others are no errors: see `Config::warnings`.
+            if let Some(key) = keys().find(|key| key.variable() == *name) {
+                self.set(key, &Raw::Text(value.clone()), source);
             }
         }
     }
@@ -247,6 +265,18 @@ impl Loading {
             limits.bytes_burst,
             "limits.frame_bytes_max",
             frame,
+        );
+        self.at_least(
+            "limits.unfinished_bytes_max",
+            limits.unfinished_bytes_max,
+            "limits.frame_bytes_max",
+            frame,
+        );
+        self.at_least(
+            "limits.state_bytes_max",
+            limits.state_bytes_max,
+            "limits.update_bytes_max",
+            limits.update_bytes_max as u64,
         );
         let (held, held_by_one) = (
             limits.held_bytes_per_map_max as u64,
@@ -436,7 +466,6 @@ mod tests {
         let toml = "lisen = \"x\"\n[limits]\nsessions_max = 0\nsession_queue_byte_max = 1\n[rooms]\nkeepalive_s = 1\n[room]\nkeepalive_s = 16\nidle_unload_s = 1.5";
         let folder = folder_with(toml);
         let environment = FixedEnvironment::in_folder(folder.path())
-            .with("MAPWEAVE_DATTA", "x")
             .with("MAPWEAVE_LISTEN", "nonsense")
             .with("OTHER", "ignored");
         let found = problems(&flag("limits.sesions_max", "5"), &environment);
@@ -448,7 +477,6 @@ mod tests {
             format!("[rooms] ({file} line 5): unknown section; did you mean [room]?"),
             format!("room.keepalive_s ({file} line 8): 16 is out of bounds: give whole seconds from 1 s to 15 s"),
             format!("room.idle_unload_s ({file} line 9): a number with a fraction is given where whole seconds from 1 s to 86400 s is wanted"),
-            "MAPWEAVE_DATTA (environment variable MAPWEAVE_DATTA): unknown variable; did you mean MAPWEAVE_DATA?".to_owned(),
             "listen (environment variable MAPWEAVE_LISTEN): \"nonsense\" is no address with a port: write 127.0.0.1:8080 or [::1]:8080".to_owned(),
             "limits.sesions_max (flag --limits.sesions_max): unknown key; did you mean limits.sessions_max?".to_owned(),
         ];
@@ -456,6 +484,29 @@ mod tests {
             assert!(found.contains(line), "missing: {line}\nfound: {found:#?}");
         }
         assert_eq!(found.len(), expected.len(), "{found:#?}");
+    }
+
+    #[test]
+    fn variables_that_are_none_of_ours_stop_nothing_and_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = FixedEnvironment::in_folder(folder.path())
+            .with("MAPWEAVE_DATTA", "x")
+            .with("MAPWEAVE_PORT_8080_TCP_ADDR", "10.0.0.1")
+            .with("MAPWEAVE_CONFIGG", "x")
+            .with("MAPWEAVE_SERVER", "http://127.0.0.1:1")
+            .with("MAPWEAVE_LIMITS_SESSIONS_MAX", "8")
+            .with("OTHER", "ignored");
+        assert!(Config::load(&Given::default(), &environment).is_ok());
+        let warnings = Config::warnings(&environment);
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "MAPWEAVE_CONFIGG (environment variable MAPWEAVE_CONFIGG): unknown variable; did you mean MAPWEAVE_CONFIG?",
+                "MAPWEAVE_DATTA (environment variable MAPWEAVE_DATTA): unknown variable; did you mean MAPWEAVE_DATA?",
+                "MAPWEAVE_PORT_8080_TCP_ADDR (environment variable MAPWEAVE_PORT_8080_TCP_ADDR): unknown variable; docs/configuration.md lists them all",
+            ]
+        );
     }
 
     #[test]

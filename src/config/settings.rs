@@ -3,10 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use mapweave_proto::limits::AWARENESS_BYTES_MAX;
+use mapweave_proto::limits::{
+    self as wire, AWARENESS_BYTES_MAX, BYTES_BURST, BYTES_PER_S, KEEPALIVE_MS, MESSAGES_BURST,
+    MESSAGES_PER_S,
+};
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
 use super::parse::{Raw, Rule, Setting};
+use crate::room::HELD_EXPIRY_MS;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -157,10 +161,13 @@ settings! {
     /// What one client, one map and the whole server may use.
     Limits "limits." |config| config.limits => {
         /// Largest update on any path, in bytes. At most what one record of the log can hold.
-        update_bytes_max: usize = 64 << 20, Rule::Bytes { min: KIB, max: UPDATE_BYTES_MAX };
+        update_bytes_max: usize = wire::UPDATE_BYTES_MAX, Rule::Bytes { min: KIB, max: UPDATE_BYTES_MAX };
+        /// Largest body of POST `state`, in bytes. Above `limits.update_bytes_max` it waits in a file of the data
+        /// folder and goes in in pieces; at least `limits.update_bytes_max`.
+        state_bytes_max: u64 = 512 << 20, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Largest WebSocket message that a client may send, in bytes. Where it is not given it follows
         /// `limits.update_bytes_max` and leaves 1 KiB for what a message adds; it cannot be smaller than that.
-        frame_bytes_max: usize = (64 << 20) + FRAME_OVERHEAD_BYTES,
+        frame_bytes_max: usize = wire::UPDATE_BYTES_MAX + FRAME_OVERHEAD_BYTES,
             Rule::Bytes { min: 2 * KIB, max: UPDATE_BYTES_MAX + MIB };
         /// Largest presence (awareness) of one client, in bytes.
         awareness_bytes_max: usize = AWARENESS_BYTES_MAX,
@@ -171,16 +178,23 @@ settings! {
         sessions_per_map_max: usize = 4_096, Rule::Count { min: 1, max: 1_000_000 };
         /// Open connections at once; further ones wait in the system's queue.
         connections_max: usize = 17_408, Rule::Count { min: 1, max: 1_000_000 };
+        /// How long the other end of a connection may leave unanswered what it is sent before it is taken for gone, in
+        /// seconds. A connection on which nothing is sent is asked for a sign of life as often.
+        unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
         /// How long a client may take for the head of a request, in seconds.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
         /// Messages a second that one connection may send for long. A faster one is read more slowly.
-        messages_per_second: u64 = 20_000, Rule::Count { min: 1, max: 10_000_000 };
+        messages_per_second: u64 = MESSAGES_PER_S, Rule::Count { min: 1, max: 10_000_000 };
         /// Messages that one connection may send at once after a pause.
-        messages_burst: u64 = 40_000, Rule::Count { min: 1, max: 10_000_000 };
+        messages_burst: u64 = MESSAGES_BURST, Rule::Count { min: 1, max: 10_000_000 };
         /// Bytes a second that one connection may send for long. A faster one is read more slowly.
-        bytes_per_second: u64 = 64 << 20, Rule::Bytes { min: KIB, max: 64 * GIB };
+        bytes_per_second: u64 = BYTES_PER_S, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Bytes that one connection may send at once after a pause. At least `limits.frame_bytes_max`.
-        bytes_burst: u64 = 128 << 20, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
+        bytes_burst: u64 = BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
+        /// What may have arrived of messages and bodies that are not whole yet, over all connections, in bytes. Above it
+        /// the connection that holds most is closed, with a code on which it comes back. At least
+        /// `limits.frame_bytes_max`.
+        unfinished_bytes_max: u64 = 256 << 20, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
         /// What may wait to be sent to one session, in bytes. When it is more, the session is sent the
         /// difference to its last known state instead.
         session_queue_bytes_max: usize = 4 << 20, Rule::Bytes { min: 64 * KIB, max: GIB };
@@ -205,9 +219,12 @@ settings! {
         snapshot_bytes: u64 = 256 << 10, Rule::Bytes { min: KIB, max: GIB };
         /// Presence that a client does not renew is taken out after so long, in seconds.
         presence_expiry_s: u64 = 30, Rule::Seconds { min: 5, max: DAY_S };
+        /// An update that builds on others which are missing waits for them so long, in seconds, and is given up then;
+        /// its record stays in the log.
+        held_expiry_s: u64 = HELD_EXPIRY_MS / 1_000, Rule::Seconds { min: 60, max: 365 * DAY_S };
         /// A quiet connection is sent a message so often, in seconds: proxies and clients give up a silent one.
         /// Yjs clients renew their presence every 15 s and reconnect after 30 s of silence.
-        keepalive_s: u64 = 12, Rule::Seconds { min: 1, max: 15 };
+        keepalive_s: u64 = KEEPALIVE_MS / 1_000, Rule::Seconds { min: 1, max: 15 };
     }
 }
 

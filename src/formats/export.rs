@@ -232,26 +232,15 @@ fn rounded(geometry: Geometry, decimals: u8) -> Geometry {
 
 /// The layers with this name; if there is none, the one with this id.
 fn resolve(view: &MapView, wanted: &str) -> Result<Vec<String>, ExportError> {
-    let named: Vec<String> = view
-        .layers()
-        .filter(|layer| layer.title() == wanted)
-        .map(|layer| layer.lid.clone())
-        .collect();
-    if !named.is_empty() {
-        return Ok(named);
-    }
-    match view.layer(wanted) {
-        Some(layer) => Ok(vec![layer.lid.clone()]),
-        None => {
-            let known = view
-                .layers()
-                .map(|layer| layer.title().to_owned())
-                .collect();
+    match view.layers_called(wanted) {
+        found if found.is_empty() => {
+            let known = view.layers().map(|layer| layer.title().to_owned());
             Err(ExportError::UnknownLayer {
                 wanted: wanted.to_owned(),
-                known,
+                known: known.collect(),
             })
         }
+        found => Ok(found),
     }
 }
 

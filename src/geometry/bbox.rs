@@ -68,16 +68,32 @@ impl BBox {
         })
     }
 
+    /// Everywhere.
+    #[must_use]
+    pub fn world() -> Self {
+        Self {
+            west: -180.0,
+            south: -90.0,
+            east: 180.0,
+            north: 90.0,
+        }
+    }
+
     /// The smallest box around planar positions, whatever their range; for measuring stored content.
     pub(super) fn around(positions: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
         positions
-            .map(|(lon, lat)| Self {
-                west: lon,
-                south: lat,
-                east: lon,
-                north: lat,
-            })
+            .map(|(lon, lat)| Self::of_point(lon, lat))
             .reduce(|a, b| a.union(&b))
+    }
+
+    /// The box of one planar position, whatever its range.
+    pub(super) fn of_point(lon: f64, lat: f64) -> Self {
+        Self {
+            west: lon,
+            south: lat,
+            east: lon,
+            north: lat,
+        }
     }
 
     /// Degrees, west, south, east, north.
@@ -113,6 +129,18 @@ impl BBox {
             .into_iter()
             .flatten()
             .any(|a| other.halves().into_iter().flatten().any(|b| a.meets(&b)))
+    }
+
+    /// Whether all of `other`, which does not cross the antimeridian, lies in the area.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let within = |half: &Self| {
+            half.west <= other.west
+                && other.east <= half.east
+                && half.south <= other.south
+                && other.north <= half.north
+        };
+        self.halves().iter().flatten().any(within)
     }
 
     /// The smallest box without antimeridian crossing around both, neither of which crosses it.

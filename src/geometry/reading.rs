@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::shape::SEGMENT_VERTICES_MAX;
-use super::{Coords, Dims, Kind, Part, Path, Position, Segment, Shape, ShapeFault};
+use super::{Coords, Dims, Found, Kind, Part, Path, Position, Segment, Shape, ShapeFault};
 
 impl Shape {
     /// The shape that GeoJSON coordinates describe, checked against RFC 7946 §3.1: nesting, numbers per position,
@@ -102,12 +102,45 @@ fn list(coords: &Coords) -> Option<&[Coords]> {
     }
 }
 
-/// The shape that a geometry object of a simple type describes when heights are dropped.
-pub(super) fn flattened(geometry: &Value) -> Option<Shape> {
-    let kind = Kind::from_name(geometry.get("type")?.as_str()?)?;
-    let mut coords = Coords::deserialize(geometry.get("coordinates")?).ok()?;
-    drop_heights(&mut coords);
-    Shape::from_stored(kind, &coords)
+/// A geometry object that is no collection.
+pub(super) struct Member {
+    /// Its type; Point if it has none.
+    pub(super) kind: Kind,
+    /// The shape that it describes when heights are dropped.
+    pub(super) shape: Option<Shape>,
+    /// The first thing that RFC 7946 §3.1 does not allow; mixed heights do not count.
+    pub(super) fault: Option<ShapeFault>,
+}
+
+impl Member {
+    pub(super) fn read(geometry: &Value) -> Self {
+        let kind = geometry
+            .get("type")
+            .and_then(Value::as_str)
+            .and_then(Kind::from_name);
+        let coords = geometry
+            .get("coordinates")
+            .and_then(|coords| Coords::deserialize(coords).ok());
+        let (Some(kind), Some(mut coords)) = (kind, coords) else {
+            let fault = ShapeFault::WrongValue {
+                path: Path::default(),
+                found: geometry.get("coordinates").map_or(Found::Null, Found::of),
+                expected: "the coordinates of a simple geometry",
+            };
+            return Self {
+                kind: kind.unwrap_or(Kind::Point),
+                shape: None,
+                fault: Some(fault),
+            };
+        };
+        drop_heights(&mut coords);
+        let fault = Shape::from_geojson(kind, &coords).err();
+        Self {
+            kind,
+            shape: Shape::from_stored(kind, &coords),
+            fault,
+        }
+    }
 }
 
 /// Four levels of arrays are the most that a geometry has; deeper ones stay as they are and are no shape.

@@ -1,22 +1,12 @@
-//! What imports write, operation by operation (`map-document` §7). Operations only plan; [`apply`] carries a plan out.
+//! Changes of a document as data, and the only place that carries them out.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use yrs::{
+    Any, GetString, Map, OffsetKind, Out, ReadTxn, Text, TextPrelim, TextRef, TransactionMut,
+    WriteTxn,
+};
 
-use yrs::{Any, GetString, Map, Out, ReadTxn, Text, TransactionMut, WriteTxn};
-
-use super::entry::{Overlays, Slot};
-use super::id::Sid;
-use super::json::{number_any, to_any};
-use super::pack::pack;
-use super::random::Random;
-use super::record::Record;
-use super::schema::{FEAT, Key, LAYER, Root, TIME_MAX};
-use super::structure::Current;
-use crate::geometry::Geometry;
-
-/// Digits of a new generation's name.
-const GENERATION_DIGITS: usize = 6;
+use super::schema::Root;
+use super::text::{self, Splice};
 
 /// One change of the document.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,217 +21,29 @@ pub(super) enum Edit {
     Remove { root: &'static str, key: String },
     /// Deletes the characters of a `Y.Text`, never its key.
     Clear { key: String },
-}
-
-/// Who writes, when, and with which random bits.
-#[derive(Clone, Debug)]
-pub(super) struct Writer {
-    pub(super) sid: Sid,
-    pub(super) now_s: u64,
-    pub(super) random: Random,
-    /// Targets of vertices that this session made at an open end of a line.
-    pub(super) own_ends: HashSet<String>,
-}
-
-impl Writer {
-    /// **Rule T**: later than everything replaced, and not before now.
-    fn t_after(&self, replaced: Option<u64>) -> u64 {
-        self.now_s
-            .max(replaced.map_or(0, |t| t.saturating_add(1)))
-            .min(TIME_MAX)
-    }
-
-    /// Sets a target: the own slot is written, all others that are seen are deleted. An empty payload says "removed".
-    fn set(
-        &self,
-        root: &'static str,
-        id: &str,
-        target: &str,
-        slot: Option<&Slot<'_>>,
-        payload: Vec<Any>,
-    ) -> Vec<Edit> {
-        let mut edits = self.clear_others(root, id, target, slot);
-        let t = self.t_after(slot.and_then(Slot::latest));
-        let mut items = vec![number_any(t as f64)];
-        items.extend(payload);
-        let key = Key::join(id, self.sid.as_str(), target);
-        edits.push(Edit::Put {
-            root,
-            key,
-            value: Any::from(items),
-        });
-        edits
-    }
-
-    fn clear_others(
-        &self,
-        root: &'static str,
-        id: &str,
-        target: &str,
-        slot: Option<&Slot<'_>>,
-    ) -> Vec<Edit> {
-        let others = slot
-            .into_iter()
-            .flat_map(Slot::sids)
-            .filter(|sid| *sid != self.sid.as_str());
-        sorted(
-            others
-                .map(|sid| Edit::Remove {
-                    root,
-                    key: Key::join(id, sid, target),
-                })
-                .collect(),
-        )
-    }
-
-    /// Sets a target of a feature.
-    pub(super) fn set_target(
-        &self,
-        root: Root,
-        fid: &str,
-        target: &str,
-        overlays: &Overlays<'_>,
-        payload: Vec<Any>,
-    ) -> Vec<Edit> {
-        self.set(
-            root.name(),
-            fid,
-            target,
-            overlays.slot(root, target),
-            payload,
-        )
-    }
-
-    /// Sets a field of a layer.
-    pub(super) fn set_layer(
-        &self,
-        lid: &str,
-        field: &str,
-        slot: Option<&Slot<'_>>,
-        payload: Vec<Any>,
-    ) -> Vec<Edit> {
-        self.set(LAYER, lid, field, slot, payload)
-    }
-
-    /// Replaces the whole geometry: the current generation's seen edits go, a new generation comes.
-    pub(super) fn replace(
-        &mut self,
-        fid: &str,
-        current: &Current<'_>,
-        overlays: &Overlays<'_>,
-        geometry: Option<&Geometry>,
-    ) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        let prefix = format!("{}/", current.generation);
-        for root in [Root::Vert, Root::Part] {
-            for (target, slot) in overlays.targets_from(root, &prefix) {
-                edits.extend(remove_all(root, fid, target, slot));
-            }
-        }
-        if let Some(slot) = overlays.slot(Root::Geom, current.generation) {
-            edits.extend(remove_all(Root::Geom, fid, current.generation, slot));
-        }
-        let (kind, coords) = stored(geometry);
-        let generation = self.random.digits(GENERATION_DIGITS);
-        let key = Key::join(fid, self.sid.as_str(), &generation);
-        let t = number_any(self.t_after(Some(current.t)) as f64);
-        edits.push(Edit::Put {
-            root: Root::Geom.name(),
-            key,
-            value: Any::from(vec![t, number_any(kind as f64), coords]),
-        });
-        edits
-    }
-
-    /// Restores a deleted feature.
-    pub(super) fn restore(fid: &str, overlays: &Overlays<'_>) -> Vec<Edit> {
-        overlays
-            .slot(Root::Gone, "")
-            .map(|slot| remove_all(Root::Gone, fid, "", slot))
-            .unwrap_or_default()
-    }
-
-    /// Sets a property, or with no value removes it. Texts edited together under its name are emptied first.
-    pub(super) fn set_property(
-        &self,
-        fid: &str,
-        name: &str,
-        overlays: &Overlays<'_>,
-        value: Option<&serde_json::Value>,
-    ) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        let texts = overlays
-            .texts()
-            .get(name)
-            .into_iter()
-            .flatten()
-            .filter(|(_, text)| !text.is_empty());
-        let cleared = sorted(
-            texts
-                .map(|(sid, _)| Edit::Clear {
-                    key: Key::join(fid, sid, name),
-                })
-                .collect(),
-        );
-        if !cleared.is_empty() {
-            edits.extend(cleared);
-            edits.extend(self.set_target(Root::Attr, fid, "text", overlays, vec![Any::from(name)]));
-        }
-        edits.extend(self.set_target(
-            Root::Prop,
-            fid,
-            name,
-            overlays,
-            value.map(to_any).into_iter().collect(),
-        ));
-        edits
-    }
-}
-
-/// Creates a feature.
-pub(super) fn create(fid: &str, record: &Record) -> Edit {
-    Edit::Put {
-        root: FEAT,
-        key: fid.to_owned(),
-        value: record.to_any(),
-    }
-}
-
-/// Kind and coordinates as a record or a replacement stores them: packed where possible.
-pub(super) fn stored(geometry: Option<&Geometry>) -> (i64, Any) {
-    match geometry {
-        None => (0, Any::Null),
-        Some(Geometry::Other(value)) => (7, Any::String(value.to_string().into())),
-        Some(Geometry::Shape(shape)) => {
-            let bytes: Arc<[u8]> = pack(shape.dims(), shape.parts()).into();
-            (shape.kind().number(), Any::Buffer(bytes))
-        }
-    }
-}
-
-/// Deletes every entry of a target.
-fn remove_all(root: Root, fid: &str, target: &str, slot: &Slot<'_>) -> Vec<Edit> {
-    let root = root.name();
-    sorted(
-        slot.sids()
-            .map(|sid| Edit::Remove {
-                root,
-                key: Key::join(fid, sid, target),
-            })
-            .collect(),
-    )
-}
-
-/// Entries come in the order of a hash map; what is written must not depend on it.
-fn sorted(mut edits: Vec<Edit>) -> Vec<Edit> {
-    edits.sort_by(|a, b| a.key().cmp(b.key()));
-    edits
+    /// Puts a new `Y.Text` with a content under a key.
+    Begin { key: String, content: String },
+    /// Deletes and inserts characters of a `Y.Text`.
+    Type { key: String, splice: Splice },
 }
 
 impl Edit {
-    fn key(&self) -> &str {
+    /// The root that it changes.
+    pub(super) fn root(&self) -> &'static str {
         match self {
-            Self::Put { key, .. } | Self::Remove { key, .. } | Self::Clear { key } => key,
+            Self::Put { root, .. } | Self::Remove { root, .. } => root,
+            Self::Clear { .. } | Self::Begin { .. } | Self::Type { .. } => Root::Text.name(),
+        }
+    }
+
+    /// The key that it changes.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. }
+            | Self::Remove { key, .. }
+            | Self::Clear { key }
+            | Self::Begin { key, .. }
+            | Self::Type { key, .. } => key,
         }
     }
 
@@ -252,6 +54,8 @@ impl Edit {
         let value = match self {
             Self::Put { value, .. } => any_size(value),
             Self::Remove { .. } | Self::Clear { .. } => 0,
+            Self::Begin { content, .. } => content.len(),
+            Self::Type { splice, .. } => splice.insert.len(),
         };
         self.key().len() + value + OVERHEAD_BYTES
     }
@@ -285,16 +89,112 @@ pub(super) fn apply(txn: &mut TransactionMut<'_>, edits: Vec<Edit>) {
                 txn.get_or_insert_map(root).remove(txn, &key);
             }
             Edit::Clear { key } => {
-                let text = txn
-                    .get_map(Root::Text.name())
-                    .and_then(|texts| texts.get(txn, &key));
-                if let Some(Out::YText(text)) = text {
+                if let Some(text) = text_at(txn, &key) {
                     let length = text.len(txn);
                     if !text.get_string(txn).is_empty() {
                         text.remove_range(txn, 0, length);
                     }
                 }
             }
+            Edit::Begin { key, content } => {
+                txn.get_or_insert_map(Root::Text.name())
+                    .insert(txn, key, TextPrelim::new(content));
+            }
+            Edit::Type { key, splice } => {
+                if let Some(text) = text_at(txn, &key) {
+                    write_splice(txn, &text, &splice);
+                }
+            }
+        }
+    }
+}
+
+fn text_at(txn: &TransactionMut<'_>, key: &str) -> Option<TextRef> {
+    match txn.get_map(Root::Text.name())?.get(txn, key)? {
+        Out::YText(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Carries a splice out on the text as it is now. Things between the characters, such as embeds, stay.
+fn write_splice(txn: &mut TransactionMut<'_>, text: &TextRef, splice: &Splice) {
+    let utf16 = txn.doc().offset_kind() == OffsetKind::Utf16;
+    let length = |text: &str| {
+        let units = if utf16 { text::units(text) } else { text.len() };
+        u32::try_from(units).unwrap_or(u32::MAX)
+    };
+    // Each run of characters: where it starts in the text as yrs counts, and what it says.
+    let mut runs: Vec<(u32, String)> = Vec::new();
+    let mut at = 0_u32;
+    for piece in text.diff(txn, |_| ()) {
+        match piece.insert {
+            Out::Any(Any::String(run)) => {
+                runs.push((at, run.to_string()));
+                at = at.saturating_add(length(&run));
+            }
+            _ => at = at.saturating_add(1),
+        }
+    }
+    let whole: String = runs.iter().map(|(_, run)| run.as_str()).collect();
+    let (from, to) = splice.bytes(&whole);
+    // Where the insertion goes, and which ranges go, in what yrs counts; runs end where the next begin.
+    let mut place = None;
+    let mut gone: Vec<(u32, u32)> = Vec::new();
+    let mut start = 0_usize;
+    for (offset, run) in &runs {
+        let end = start + run.len();
+        let piece = |from: usize, to: usize| run.get(from - start..to - start).map_or(0, length);
+        if place.is_none() && (start..=end).contains(&from) {
+            place = Some(offset + piece(start, from));
+        }
+        let (first, last) = (from.clamp(start, end), to.clamp(start, end));
+        if first < last {
+            gone.push((offset + piece(start, first), piece(first, last)));
+        }
+        start = end;
+    }
+    for (offset, count) in gone.into_iter().rev() {
+        text.remove_range(txn, offset, count);
+    }
+    if !splice.insert.is_empty() {
+        text.insert(txn, place.unwrap_or(at), &splice.insert);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use yrs::{Doc, Options, Transact};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_splice_does_to_a_yrs_text_what_it_does_to_a_string(
+            pieces in prop::collection::vec("[aé😀]{0,4}", 1..5),
+            index in 0_usize..24, delete in 0_usize..24, insert in "[bü🎈]{0,3}", utf16 in any::<bool>(),
+        ) {
+            let offset_kind = if utf16 { OffsetKind::Utf16 } else { OffsetKind::Bytes };
+            let doc = Doc::with_options(Options { offset_kind, ..Options::default() });
+            let mut txn = doc.transact_mut();
+            let texts = txn.get_or_insert_map("text");
+            let text = texts.insert(&mut txn, "f/alice/note", TextPrelim::new(""));
+            // Between the pieces lie things that are no characters.
+            for piece in &pieces {
+                text.push(&mut txn, piece);
+                let end = text.len(&txn);
+                text.insert_embed(&mut txn, end, true);
+            }
+            let before = text.get_string(&txn);
+            let splice = Splice { index, delete, insert };
+            let key = "f/alice/note".to_owned();
+            let expected = splice.apply(&before);
+            apply(&mut txn, vec![Edit::Type { key, splice }]);
+            prop_assert_eq!(text.get_string(&txn), expected);
+            let embeds = text.diff(&txn, |_| ());
+            let embeds = embeds.iter().filter(|piece| matches!(piece.insert, Out::Any(Any::Bool(_))));
+            prop_assert_eq!(embeds.count(), pieces.len());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The edits that overlay one feature, by target, and the rule for which of several shows (`map-document` §6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use yrs::Any;
@@ -68,7 +68,7 @@ pub(super) type Targets<'k> = BTreeMap<&'k str, Slot<'k>>;
 pub(super) struct Overlays<'k> {
     targets: [Targets<'k>; 6],
     texts: BTreeMap<&'k str, Vec<(&'k str, Arc<str>)>>,
-    malformed_texts: Vec<&'k str>,
+    malformed_texts: BTreeSet<&'k str>,
 }
 
 impl<'k> Overlays<'k> {
@@ -81,7 +81,7 @@ impl<'k> Overlays<'k> {
                     .entry(key.target)
                     .or_default()
                     .push((key.sid, text.clone())),
-                _ => self.malformed_texts.push(key.target),
+                _ => self.malformed_texts.extend([key.target]),
             }
             return;
         };
@@ -147,8 +147,14 @@ impl<'k> Overlays<'k> {
         &self.texts
     }
 
+    /// Everyone who has a text under a name, in order.
+    pub(super) fn sids_of_text(&self, name: &str) -> Vec<&'k str> {
+        let texts = self.texts.get(name).into_iter().flatten();
+        texts.map(|(sid, _)| *sid).collect()
+    }
+
     /// Names under which something other than a text lies in `text`.
-    pub(super) fn malformed_texts(&self) -> &[&'k str] {
+    pub(super) fn malformed_texts(&self) -> &BTreeSet<&'k str> {
         &self.malformed_texts
     }
 

@@ -1,23 +1,32 @@
 //! From a feature's present geometry to another by the smallest set of edits.
 //!
-//! Vertices are moved, inserted and removed where the new geometry has the same parts and rings and differs little;
-//! otherwise the whole geometry is replaced.
+//! Vertices are moved, inserted and removed, and rings and lines added and removed, where the new geometry differs
+//! little; otherwise the whole geometry is replaced.
 
-use yrs::Any;
+use std::collections::BTreeSet;
 
 use super::diff::{Step, diff};
-use super::edit::{Edit, Writer};
+use super::edit::Edit;
 use super::entry::Overlays;
-use super::json::number_any;
-use super::key::{End, after_ring, between, beyond};
+use super::line_edit::{Line, LinePlan, VertexEdits, rounded};
+use super::naming::Names;
 use super::read::{geometry, shown};
 use super::record::Record;
-use super::schema::Root;
 use super::structure::{Current, Named, Structure, structure};
-use crate::geometry::{Geometry, Kind, Segment, Shape};
+use super::writer::Writer;
+use crate::geometry::{Dims, Geometry, Kind, Part, Segment, Shape};
 
-/// So many vertices may always be edited one by one; beyond, at most half of them.
+/// So many vertices and segments may always be edited one by one; beyond, at most half as many as there are vertices.
 const EDITS_ALWAYS: usize = 8;
+
+/// Which positions count as the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Precision {
+    /// Equal numbers: for imports, which lose nothing.
+    Exact,
+    /// Also those that are equal when rounded to six decimals, as generic editors do.
+    Rounded,
+}
 
 /// The edits after which the feature shows `wanted`; none if it does already.
 pub(super) fn edits(
@@ -26,6 +35,7 @@ pub(super) fn edits(
     record: &Record,
     overlays: &Overlays<'_>,
     wanted: Option<&Geometry>,
+    precision: Precision,
 ) -> Vec<Edit> {
     if geometry(record, overlays).0.as_ref() == wanted {
         return Vec::new();
@@ -33,294 +43,241 @@ pub(super) fn edits(
     let current = Current::of(record, overlays);
     if let (Some(shape), Some(Geometry::Shape(wanted))) = (current.shape(), wanted) {
         let structure = structure(&current, &shape, overlays);
-        let present = shown(
-            shape.kind(),
-            shape.dims(),
-            structure.clone(),
-            &mut Vec::new(),
-        );
-        let comparable = present.is_some_and(|present| alike(&present, &structure, wanted));
-        let mut planned = Plan {
+        let change = comparable(&shape, &structure, wanted)
+            .then(|| Change::find(&structure, wanted))
+            .flatten();
+        let mut vertex_edits = VertexEdits {
             writer: &mut *writer,
             fid,
             generation: current.generation,
             overlays,
             edits: Vec::new(),
         };
-        if comparable && planned.lines(&structure, wanted).is_some() {
-            return planned.edits;
+        if let Some(change) = change
+            && change
+                .plan(&mut vertex_edits, &structure, wanted, precision)
+                .is_some()
+        {
+            return vertex_edits.edits;
         }
     }
     writer.replace(fid, &current, overlays, wanted)
 }
 
-/// Whether every segment of the structure shows, and the wanted shape has a line or ring for each.
-fn alike(present: &Shape, structure: &Structure<'_>, wanted: &Shape) -> bool {
-    let same_kind = present.kind() == wanted.kind() && present.dims() == wanted.dims();
-    let counts = |parts: &[Vec<Segment>]| parts.iter().map(Vec::len).collect::<Vec<_>>();
-    let all_shown = match present.kind() {
-        Kind::Polygon | Kind::MultiPolygon => {
-            counts(present.parts()) == structure.iter().map(Vec::len).collect::<Vec<_>>()
-        }
-        Kind::MultiLineString => present.parts().len() == structure.len(),
-        Kind::Point => {
-            structure
-                .iter()
-                .flatten()
-                .map(|named| named.numbers.len())
-                .sum::<usize>()
-                == present.dims().numbers()
-        }
-        Kind::LineString | Kind::MultiPoint => true,
+/// Whether every segment shows, and edits of segments can lead to a shape of the wanted kind.
+fn comparable(base: &Shape, structure: &Structure<'_>, wanted: &Shape) -> bool {
+    let mut left_out = Vec::new();
+    let present = shown(base.kind(), base.dims(), structure.clone(), &mut left_out);
+    // A polygon of several parts shows as a multipolygon.
+    let kind = match base.kind() {
+        Kind::Polygon if wanted.parts().len() > 1 => Kind::MultiPolygon,
+        kind => kind,
     };
-    same_kind && all_shown && counts(present.parts()) == counts(wanted.parts())
-}
-
-/// One line, ring or group of points: the segments that make it up, and what it should be.
-struct Line<'a, 'r> {
-    segments: Vec<&'a Named<'r>>,
-    wanted: &'a Segment,
-}
-
-fn pair<'a, 'r>(structure: &'a Structure<'r>, wanted: &'a Shape) -> Vec<Line<'a, 'r>> {
-    let wanted_lines = wanted.parts().iter().flatten();
-    let segments: Vec<Vec<&Named<'r>>> = match wanted.kind() {
-        Kind::Point | Kind::LineString | Kind::MultiPoint => {
-            vec![structure.iter().flatten().collect()]
-        }
-        Kind::MultiLineString => structure.iter().map(|part| part.iter().collect()).collect(),
-        Kind::Polygon | Kind::MultiPolygon => structure
-            .iter()
-            .flatten()
-            .map(|named| vec![named])
-            .collect(),
+    let all_of_a_point = || {
+        let vertices = structure.iter().flatten().map(|named| named.numbers.len());
+        vertices.sum::<usize>() == base.dims().numbers()
     };
-    segments
-        .into_iter()
-        .zip(wanted_lines)
-        .map(|(segments, wanted)| Line { segments, wanted })
-        .collect()
+    present.is_some()
+        && left_out.is_empty()
+        && kind == wanted.kind()
+        && base.dims() == wanted.dims()
+        && (kind != Kind::Point || all_of_a_point())
 }
 
-/// A vertex of the line being edited: its segment, key and position.
-#[derive(Clone)]
-struct Vertex<'a, 'r> {
-    segment: &'a Named<'r>,
-    key: String,
-    at: &'a [f64],
+/// What happens to the segments of a geometry.
+#[derive(Default)]
+struct Change<'a, 'r> {
+    lines: Vec<Line<'a, 'r>>,
+    removed: Vec<&'a Named<'r>>,
+    /// New rings of parts that stay, by the part's name.
+    rings: Vec<(&'a str, &'a Segment)>,
+    parts: Vec<&'a Part>,
 }
 
-struct Plan<'w, 'r, 'k> {
-    writer: &'w mut Writer,
-    fid: &'r str,
-    generation: &'r str,
-    overlays: &'r Overlays<'k>,
-    edits: Vec<Edit>,
-}
-
-impl Plan<'_, '_, '_> {
-    /// Plans all lines; `None` if replacing the geometry is better or there is no room for a key.
-    fn lines(&mut self, structure: &Structure<'_>, wanted: &Shape) -> Option<()> {
-        let dims = wanted.dims().numbers();
-        let mut lines = Vec::new();
-        let mut edited = 0_usize;
-        for line in pair(structure, wanted) {
-            let old: Vec<Vertex<'_, '_>> = vertices(&line, dims);
-            let old_positions: Vec<&[f64]> = old.iter().map(|vertex| vertex.at).collect();
-            let new: Vec<&[f64]> = line.wanted.chunks_exact(dims).collect();
-            let steps = diff(&old_positions, &new)?;
-            edited += steps
-                .iter()
-                .filter(|step| !matches!(step, Step::Keep { .. }))
-                .count();
-            lines.push((old, new, steps));
+impl<'a, 'r> Change<'a, 'r> {
+    /// Pairs what is there with what is wanted; `None` if something new would have to come before something old.
+    fn find(structure: &'a Structure<'r>, wanted: &'a Shape) -> Option<Self> {
+        let mut change = Self::default();
+        let dims = wanted.dims();
+        let rings = wanted.kind().has_rings();
+        if !rings && wanted.kind() != Kind::MultiLineString {
+            // All segments together are one line or group of points.
+            let segments = structure.iter().flatten().collect();
+            let wanted = wanted.parts().first()?.first()?;
+            change.lines.push(Line { segments, wanted });
+            return Some(change);
         }
-        if edited > EDITS_ALWAYS && edited.saturating_mul(2) > wanted.vertex_count() {
-            return None;
-        }
-        lines
+        // A part is known by its exterior or by its line.
+        let old_parts: Vec<Outline> = structure
             .iter()
-            .try_for_each(|(old, new, steps)| self.line(old, new, steps, wanted.kind().has_rings()))
-    }
-
-    fn line(
-        &mut self,
-        old: &[Vertex<'_, '_>],
-        new: &[&[f64]],
-        steps: &[Step],
-        ring: bool,
-    ) -> Option<()> {
-        // Insertions before the first vertex that stays go outwards from it, so they wait.
-        let mut front: Vec<&[f64]> = Vec::new();
-        let mut last: Option<Vertex<'_, '_>> = None;
-        for (at, step) in steps.iter().enumerate() {
-            match *step {
-                Step::Keep { old: index } => last = old.get(index).cloned(),
-                Step::Move {
-                    old: index,
-                    new: index_new,
-                } => {
-                    let (vertex, to) = (old.get(index)?, *new.get(index_new)?);
-                    self.set(vertex.segment, &vertex.key, to);
-                    last = Some(Vertex {
-                        at: to,
-                        ..vertex.clone()
-                    });
+            .map(|part| {
+                Outline::of(
+                    if rings {
+                        part.get(..1)
+                    } else {
+                        Some(&part[..])
+                    },
+                    dims,
+                )
+            })
+            .collect();
+        let new_parts: Vec<Outline> = wanted
+            .parts()
+            .iter()
+            .map(|part| Outline::one(part.first(), dims))
+            .collect();
+        for pair in pairs(&old_parts, &new_parts)? {
+            match pair {
+                Pair::Both(old, new) => {
+                    change.part(structure.get(old)?, wanted.parts().get(new)?, rings, dims)?;
                 }
-                Step::Remove { old: index } => {
-                    let vertex = old.get(index)?;
-                    self.set(vertex.segment, &vertex.key, &[]);
-                }
-                Step::Insert { new: index } => {
-                    let to = *new.get(index)?;
-                    match &last {
-                        None => front.push(to),
-                        Some(before) => {
-                            let after = staying(steps.get(at + 1..)?, old, new);
-                            let key = self.key_after(
-                                before,
-                                after.as_ref(),
-                                staying(steps, old, new).filter(|_| ring),
-                                to,
-                            )?;
-                            let segment = before.segment;
-                            self.set(segment, &key, to);
-                            last = Some(Vertex {
-                                segment,
-                                key,
-                                at: to,
-                            });
-                        }
-                    }
-                }
+                Pair::Old(old) => change.removed.extend(structure.get(old)?),
+                Pair::New(new) => change.parts.push(wanted.parts().get(new)?),
             }
         }
-        self.front(&front, staying(steps, old, new))
+        Some(change)
     }
 
-    /// The key of a vertex that comes after `before` and ahead of `after`; `closing` is the first vertex of a ring.
-    fn key_after(
-        &mut self,
-        before: &Vertex<'_, '_>,
-        after: Option<&Vertex<'_, '_>>,
-        closing: Option<Vertex<'_, '_>>,
-        to: &[f64],
-    ) -> Option<String> {
-        match after.filter(|after| same_segment(before, after)) {
-            Some(after) => {
-                let place = project(to, before.at, after.at);
-                between(&before.key, &after.key, place, &mut self.writer.random)
-            }
-            None => match closing {
-                Some(closing) => {
-                    let place = project(to, before.at, closing.at);
-                    between(
-                        &before.key,
-                        &after_ring(&before.key),
-                        place,
-                        &mut self.writer.random,
-                    )
-                }
-                None => self.open_end(before, End::Back),
-            },
+    fn part(&mut self, old: &'a [Named<'r>], new: &'a Part, rings: bool, dims: Dims) -> Option<()> {
+        let (wanted, new_holes) = new.split_first()?;
+        if !rings {
+            let segments = old.iter().collect();
+            self.lines.push(Line { segments, wanted });
+            return Some(());
         }
-    }
-
-    /// Inserts before the first vertex that stays, from the inside out.
-    fn front(&mut self, front: &[&[f64]], first: Option<Vertex<'_, '_>>) -> Option<()> {
-        let Some(mut inner) = first else {
-            // Nothing stays: replacing says so more shortly.
-            return front.is_empty().then_some(());
-        };
-        for to in front.iter().rev() {
-            let key = self.open_end(&inner, End::Front)?;
-            self.set(inner.segment, &key, to);
-            inner = Vertex {
-                key,
-                at: to,
-                ..inner
-            };
+        let (exterior, old_holes) = old.split_first()?;
+        self.ring(exterior, wanted);
+        let from: Vec<Outline> = old_holes
+            .iter()
+            .map(|hole| Outline::one(Some(&hole.numbers), dims))
+            .collect();
+        let to: Vec<Outline> = new_holes
+            .iter()
+            .map(|hole| Outline::one(Some(hole), dims))
+            .collect();
+        for pair in pairs(&from, &to)? {
+            match pair {
+                Pair::Both(old, new) => self.ring(old_holes.get(old)?, new_holes.get(new)?),
+                Pair::Old(old) => self.removed.push(old_holes.get(old)?),
+                Pair::New(new) => self.rings.push((&exterior.part, new_holes.get(new)?)),
+            }
         }
         Some(())
     }
 
-    /// A key beyond the end of a line, remembered so that the session continues its run there.
-    fn open_end(&mut self, outermost: &Vertex<'_, '_>, end: End) -> Option<String> {
-        let target = |key: &str| {
-            format!(
-                "{}/{}.{key}",
-                self.fid,
-                outermost.segment.target(self.generation)
-            )
-        };
-        let own = self.writer.own_ends.contains(&target(&outermost.key));
-        let key = beyond(Some(&outermost.key), end, own, &mut self.writer.random)?;
-        self.writer.own_ends.insert(target(&key));
-        Some(key)
+    fn ring(&mut self, ring: &'a Named<'r>, wanted: &'a Segment) {
+        let segments = vec![ring];
+        self.lines.push(Line { segments, wanted });
     }
 
-    /// Sets a vertex to a position, or with no numbers removes it.
-    fn set(&mut self, segment: &Named<'_>, key: &str, to: &[f64]) {
-        let target = format!("{}.{key}", segment.target(self.generation));
-        let payload: Vec<Any> = to.iter().map(|number| number_any(*number)).collect();
-        self.edits.extend(self.writer.set_target(
-            Root::Vert,
-            self.fid,
-            &target,
-            self.overlays,
-            payload,
-        ));
+    /// Plans the change; `None` if replacing the geometry is better or there is no room for a key.
+    fn plan(
+        &self,
+        edits: &mut VertexEdits<'_, '_, '_>,
+        structure: &Structure<'_>,
+        wanted: &Shape,
+        precision: Precision,
+    ) -> Option<()> {
+        let dims = wanted.dims();
+        let plans: Vec<LinePlan<'_, '_>> = self
+            .lines
+            .iter()
+            .map(|line| LinePlan::new(line, dims.numbers(), precision))
+            .collect::<Option<_>>()?;
+        let segments = self.removed.len() + self.rings.len() + self.parts.len();
+        let edited = plans.iter().map(LinePlan::cost).sum::<usize>() + segments;
+        if edited > EDITS_ALWAYS && edited.saturating_mul(2) > wanted.vertex_count() {
+            return None;
+        }
+        plans
+            .iter()
+            .try_for_each(|plan| edits.line(plan, wanted.kind().has_rings()))?;
+        for segment in &self.removed {
+            edits.remove_segment(segment);
+        }
+        let mut names = Names::new(edits.fid, edits.generation, structure);
+        for (part, ring) in &self.rings {
+            let name = names.segment(edits.writer, part)?;
+            edits.add_segment(part, &name, ring, dims);
+        }
+        for part in &self.parts {
+            let name = names.part(edits.writer)?;
+            let (first, holes) = part.split_first()?;
+            edits.add_segment(&name, "0", first, dims);
+            for hole in holes {
+                let hole_name = names.segment(edits.writer, &name)?;
+                edits.add_segment(&name, &hole_name, hole, dims);
+            }
+        }
+        Some(())
     }
 }
 
-fn vertices<'a, 'r>(line: &Line<'a, 'r>, dims: usize) -> Vec<Vertex<'a, 'r>> {
-    let of = |segment: &'a Named<'r>| {
-        let positions = segment.numbers.chunks_exact(dims).enumerate();
-        positions.map(move |(index, at)| Vertex {
-            segment,
-            key: segment.key(index).text().into_owned(),
-            at,
-        })
-    };
-    line.segments
+/// A segment, line or ring as the set of its positions: alike is what shares many of them.
+struct Outline(BTreeSet<Vec<i64>>);
+
+impl Outline {
+    fn one(segment: Option<&Segment>, dims: Dims) -> Self {
+        let positions = segment
+            .into_iter()
+            .flat_map(|s| s.chunks_exact(dims.numbers()));
+        Self(positions.map(|at| rounded(at).collect()).collect())
+    }
+
+    fn of(segments: Option<&[Named<'_>]>, dims: Dims) -> Self {
+        let segments = segments.into_iter().flatten();
+        let positions = segments.flat_map(|named| named.numbers.chunks_exact(dims.numbers()));
+        Self(positions.map(|at| rounded(at).collect()).collect())
+    }
+}
+
+impl PartialEq for Outline {
+    /// Whether they share at least a third of the positions of the smaller.
+    fn eq(&self, other: &Self) -> bool {
+        let least = self.0.len().min(other.0.len());
+        let shared = self.0.intersection(&other.0).count();
+        shared.saturating_mul(3) >= least && (shared > 0 || least == 0)
+    }
+}
+
+enum Pair {
+    Both(usize, usize),
+    Old(usize),
+    New(usize),
+}
+
+/// Pairs what is alike, in order, and what stands in the same place; what is new comes last, else there is no way.
+fn pairs(old: &[Outline], new: &[Outline]) -> Option<Vec<Pair>> {
+    let steps = diff(old, new)?;
+    let last = steps
         .iter()
-        .flat_map(|segment| of(segment))
-        .collect()
-}
-
-/// The first vertex that stays in these steps, where it will be.
-fn staying<'a, 'r>(
-    steps: &[Step],
-    old: &[Vertex<'a, 'r>],
-    new: &[&'a [f64]],
-) -> Option<Vertex<'a, 'r>> {
-    steps.iter().find_map(|step| match *step {
-        Step::Keep { old: index } => old.get(index).cloned(),
-        Step::Move {
-            old: index,
-            new: to,
-        } => Some(Vertex {
-            at: new.get(to)?,
-            ..old.get(index)?.clone()
-        }),
-        _ => None,
-    })
-}
-
-fn same_segment(a: &Vertex<'_, '_>, b: &Vertex<'_, '_>) -> bool {
-    a.segment.part == b.segment.part && a.segment.segment == b.segment.segment
-}
-
-/// Where `p` projects on the edge a–b: 0 at a, 1 at b, 1/2 if they coincide.
-fn project(p: &[f64], a: &[f64], b: &[f64]) -> f64 {
-    let ([px, py, ..], [ax, ay, ..], [bx, by, ..]) = (p, a, b) else {
-        return 0.5;
-    };
-    let (dx, dy) = (bx - ax, by - ay);
-    let square = dx * dx + dy * dy;
-    if square > 0.0 {
-        ((px - ax) * dx + (py - ay) * dy) / square
-    } else {
-        0.5
+        .rposition(|step| matches!(step, Step::Keep { .. }));
+    let mut pairs = Vec::with_capacity(steps.len());
+    let mut paired = 0_usize;
+    let mut added = 0_usize;
+    for (at, step) in steps.iter().enumerate() {
+        let behind = last.is_none_or(|last| at > last);
+        match *step {
+            Step::Keep { old } => {
+                pairs.push(Pair::Both(old, paired));
+                paired += 1;
+            }
+            // Nothing like it is left: it goes, and another comes, unless that is all there is.
+            Step::Move { old: from, new: to } if behind && (old.len() > 1 || new.len() > 1) => {
+                pairs.extend([Pair::Old(from), Pair::New(to)]);
+                added += 1;
+            }
+            Step::Move { old, new } => {
+                pairs.push(Pair::Both(old, new));
+                paired += 1;
+            }
+            Step::Remove { old } => pairs.push(Pair::Old(old)),
+            Step::Insert { new } if behind => {
+                pairs.push(Pair::New(new));
+                added += 1;
+            }
+            Step::Insert { .. } => return None,
+        }
     }
+    (paired + added == new.len()).then_some(pairs)
 }

@@ -2,25 +2,25 @@
 //!
 //! Importing the same features again writes nothing. Features that are not in the input are left alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use yrs::{Any, Doc, Map, ReadTxn, Transact, TransactionMut};
+use yrs::{Doc, Map, ReadTxn, Transact, TransactionMut};
 
-use super::edit::{Edit, Writer, apply, create, stored};
+use super::edit::{Edit, apply};
+use super::editor::introduction;
 use super::entry::Overlays;
-use super::feature::State;
-use super::geometry_edit;
-use super::id::{Lid, Sid, hash};
+use super::geometry_edit::Precision;
+use super::id::{Lid, Sid};
 use super::input::{InputFeature, Place};
 use super::keys::OverlayKeys;
 use super::opening;
 use super::random::Random;
-use super::read;
-use super::record::{GENERATION, Record};
-use super::schema::{FEAT, FEATURES_MAX, Raw, Root, VERSION, VERTICES_MAX, Who};
+use super::schema::{FEAT, FEATURES_MAX, Raw, VERSION, VERTICES_MAX, Who};
+use super::upsert::Upserted;
 use super::view::MapView;
+use super::writer::Writer;
 
 /// Features that one transaction touches, at most, so that it blocks readers for milliseconds.
 pub const FEATURES_PER_TRANSACTION: usize = 1000;
@@ -28,8 +28,6 @@ pub const FEATURES_PER_TRANSACTION: usize = 1000;
 const TRANSACTION_BYTES: usize = 1024 * 1024;
 /// Features that were skipped are named up to this number.
 pub const SKIPPED_NAMED_MAX: usize = 100;
-/// Digits of the generation that an import gives to coordinates.
-const GENERATION_DIGITS: usize = 8;
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -191,23 +189,23 @@ struct Import {
 
 impl Import {
     fn start(txn: &impl ReadTxn, options: &ImportOptions) -> Result<Self, ImportError> {
-        opening::check_writable(txn)?;
-        let writer = Writer {
-            sid: options.sid.clone(),
-            now_s: options.now_s,
-            random: Random::new(options.seed),
-            own_ends: HashSet::new(),
-        };
+        let view = MapView::layers_only(txn);
+        opening::check_writable(&view)?;
+        let writer = Writer::new(
+            options.sid.clone(),
+            options.now_s,
+            Random::new(options.seed),
+        );
         let (forced, opening) = match &options.layer {
             Some(name) => {
-                let (lid, edits) = opening::layer(&MapView::layers_only(txn), &writer, name);
+                let (lid, edits) = opening::layer(&view, &writer, name);
                 (Some(lid), edits)
             }
             None => (None, Vec::new()),
         };
         let (features, vertices) = opening::count(txn);
         Ok(Self {
-            header: opening::header(txn, &writer, options.who.as_ref()),
+            header: introduction(&view, &writer, options.who.as_ref()),
             writer,
             keys: OverlayKeys::of(txn),
             layer: forced.clone(),
@@ -267,45 +265,37 @@ impl Import {
         overlays: &Overlays<'_>,
         feature: &InputFeature,
     ) -> Result<Vec<Edit>, ImportError> {
-        let deleted = read::state(overlays) == State::Deleted;
-        let record = raw.map(Record::read);
-        if deleted && !self.restore {
-            self.skip(feature, true);
-            return Ok(Vec::new());
-        }
-        let fid = feature.fid().as_str();
-        let mut edits = if deleted {
-            Writer::restore(fid, overlays)
-        } else {
-            Vec::new()
-        };
-        match record {
-            Some(None) => {
-                self.skip(feature, false);
-                return Ok(Vec::new());
-            }
-            None => {
-                edits.extend(self.create(overlays, feature)?);
+        let layer = self.layer.as_ref();
+        let upserted = self.writer.upsert(
+            raw,
+            overlays,
+            feature,
+            layer,
+            self.restore,
+            Precision::Exact,
+        );
+        Ok(match upserted {
+            Upserted::Deleted => self.skip(feature, true),
+            Upserted::Unreadable => self.skip(feature, false),
+            Upserted::Created(edits) => {
+                self.count(feature)?;
                 self.report.created += 1;
+                edits
             }
-            Some(Some(record)) => {
-                edits.extend(self.update(&record, overlays, feature));
-                let counter = match (deleted, edits.is_empty()) {
+            Upserted::Updated { edits, restored } => {
+                let counter = match (restored, edits.is_empty()) {
                     (true, _) => &mut self.report.restored,
                     (false, false) => &mut self.report.changed,
                     (false, true) => &mut self.report.unchanged,
                 };
                 *counter += 1;
+                edits
             }
-        }
-        Ok(edits)
+        })
     }
 
-    fn create(
-        &mut self,
-        overlays: &Overlays<'_>,
-        feature: &InputFeature,
-    ) -> Result<Vec<Edit>, ImportError> {
+    /// Counts a new feature against the limits of a map.
+    fn count(&mut self, feature: &InputFeature) -> Result<(), ImportError> {
         let place = feature.place();
         self.features += 1;
         if self.features > FEATURES_MAX {
@@ -317,88 +307,7 @@ impl Import {
         if self.vertices > VERTICES_MAX {
             return Err(ImportError::TooManyVertices { place });
         }
-        let fid = feature.fid().as_str();
-        let (kind, coords) = stored(feature.geometry());
-        let plain = feature
-            .id()
-            .is_none_or(|id| *id == super::id::SourceId::Text(fid.to_owned()));
-        let record = Record {
-            t: self.writer.now_s.min(super::schema::TIME_MAX),
-            sid: self.writer.sid.as_str().into(),
-            kind,
-            generation: generation(feature, kind, &coords).into(),
-            coords,
-            props: serde_json::to_string(feature.properties())
-                .unwrap_or_default()
-                .into(),
-            lid: self
-                .layer
-                .as_ref()
-                .map(Lid::as_str)
-                .unwrap_or_default()
-                .into(),
-            id: if plain { None } else { feature.id().cloned() },
-        };
-        let mut edits = vec![create(fid, &record)];
-        edits.extend(self.members(overlays, feature));
-        Ok(edits)
-    }
-
-    fn update(
-        &mut self,
-        record: &Record,
-        overlays: &Overlays<'_>,
-        feature: &InputFeature,
-    ) -> Vec<Edit> {
-        let fid = feature.fid().as_str();
-        let mut edits =
-            geometry_edit::edits(&mut self.writer, fid, record, overlays, feature.geometry());
-        let present = read::properties(record, overlays);
-        let wanted = feature.properties();
-        let mut names: Vec<&String> = present.keys().chain(wanted.keys()).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            if present.get(name) != wanted.get(name) {
-                edits.extend(
-                    self.writer
-                        .set_property(fid, name, overlays, wanted.get(name)),
-                );
-            }
-        }
-        if let Some(lid) = self
-            .layer
-            .as_ref()
-            .filter(|lid| read::layer(record, overlays) != lid.as_str())
-        {
-            let value = vec![Any::from(lid.as_str())];
-            edits.extend(
-                self.writer
-                    .set_target(Root::Attr, fid, "layer", overlays, value),
-            );
-        }
-        edits.extend(self.members(overlays, feature));
-        edits
-    }
-
-    /// Sets or removes the foreign members of a GeoJSON feature.
-    fn members(&self, overlays: &Overlays<'_>, feature: &InputFeature) -> Vec<Edit> {
-        if read::members(overlays) == *feature.members() {
-            return Vec::new();
-        }
-        let text = serde_json::to_string(feature.members()).unwrap_or_default();
-        let payload = if feature.members().is_empty() {
-            Vec::new()
-        } else {
-            vec![Any::String(text.into())]
-        };
-        self.writer.set_target(
-            Root::Attr,
-            feature.fid().as_str(),
-            read::MEMBERS,
-            overlays,
-            payload,
-        )
+        Ok(())
     }
 
     fn write(&mut self, txn: &mut TransactionMut<'_>, mut edits: Vec<Edit>) -> usize {
@@ -412,7 +321,8 @@ impl Import {
         size
     }
 
-    fn skip(&mut self, feature: &InputFeature, deleted: bool) {
+    /// Leaves a feature as it is and says so.
+    fn skip(&mut self, feature: &InputFeature, deleted: bool) -> Vec<Edit> {
         let counter = if deleted {
             &mut self.report.skipped_deleted
         } else {
@@ -429,21 +339,6 @@ impl Import {
                 deleted,
             });
         }
-    }
-}
-
-/// The name of imported coordinates: a hash of them, so that an edit of one version of the data is never applied to
-/// another. An id that was made from the content says as much already.
-fn generation(feature: &InputFeature, kind: i64, coords: &Any) -> String {
-    let mut bytes = kind.to_be_bytes().to_vec();
-    match coords {
-        Any::Buffer(packed) => bytes.extend_from_slice(packed),
-        Any::String(text) => bytes.extend_from_slice(text.as_bytes()),
-        _ => return GENERATION.to_owned(),
-    }
-    if feature.id().is_none() {
-        GENERATION.to_owned()
-    } else {
-        hash(&bytes, GENERATION_DIGITS)
+        Vec::new()
     }
 }

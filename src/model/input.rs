@@ -19,6 +19,8 @@ pub struct InputFeature {
     members: Map<String, Value>,
     layer: Option<Arc<str>>,
     place: Place,
+    /// Whether its `fid` is a name; else it was made from the content.
+    named: bool,
 }
 
 /// Where a record stands in its file.
@@ -141,6 +143,7 @@ impl InputFeature {
         } = content;
         Self {
             fid,
+            named: id.is_some(),
             id,
             geometry,
             properties,
@@ -184,6 +187,29 @@ impl InputFeature {
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
+    }
+
+    /// The feature under another id in the document, and without one of its own.
+    #[must_use]
+    pub fn under(self, fid: Fid) -> Self {
+        Self {
+            fid,
+            id: None,
+            named: true,
+            ..self
+        }
+    }
+
+    /// Whether its id in the document is a name that others may give to other content; else it was made from this.
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// The feature without the foreign member of this name, and that member.
+    #[must_use]
+    pub fn without_member(mut self, name: &str) -> (Self, Option<Value>) {
+        let member = self.members.remove(name);
+        (self, member)
     }
 
     /// Name of the layer that it belongs to, where its file says so.

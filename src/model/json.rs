@@ -14,6 +14,9 @@ use crate::geometry::{json_number, whole};
 /// How many levels may lie below an entry or below an object of properties (`map-document` §10).
 pub const NESTING_MAX: usize = 16;
 
+/// A member of a stored object that JavaScript cannot read, so that no reader does.
+const UNREADABLE: &str = "__proto__";
+
 /// The value with sorted members and every number as the double that readers see.
 #[must_use]
 pub fn canonical(value: Value) -> Value {
@@ -61,7 +64,10 @@ pub(super) fn any_nests_within(any: &Any, levels: usize) -> bool {
     };
     match any {
         Any::Array(items) => items.iter().all(below),
-        Any::Map(members) => members.values().all(below),
+        Any::Map(members) => members
+            .iter()
+            .filter(|(name, _)| *name != UNREADABLE)
+            .all(|(_, value)| below(value)),
         Any::Buffer(_) => false,
         _ => true,
     }
@@ -91,6 +97,7 @@ pub(super) fn from_any(any: &Any) -> Value {
         Any::Map(members) => Value::Object(sorted(
             members
                 .iter()
+                .filter(|(name, _)| *name != UNREADABLE)
                 .map(|(name, value)| (name.clone(), from_any(value)))
                 .collect(),
         )),

@@ -54,7 +54,8 @@ impl OverlayKeys {
                         self.remove(root, key);
                     }
                 }
-                Edit::Clear { .. } => {}
+                Edit::Begin { key, .. } => self.add(Root::Text, key),
+                Edit::Clear { .. } | Edit::Type { .. } => {}
             }
         }
     }

@@ -7,7 +7,8 @@ use yrs::Any;
 
 use super::entry::{Overlays, Targets};
 use super::json::{from_any, text};
-use super::schema::{Key, Raw, Root};
+use super::schema::{Key, Root};
+use super::view::Entries;
 
 /// A layer of a map.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,9 +30,13 @@ pub struct Layer {
 }
 
 impl Layer {
-    pub(super) fn read(lid: &str, targets: &Targets<'_>) -> Self {
+    /// The layer under an id; `None` if nothing well-formed is there.
+    pub(super) fn read(lid: &str, targets: &Targets<'_>) -> Option<Self> {
+        if targets.values().all(|slot| slot.entries.is_empty()) {
+            return None;
+        }
         let value = |field: &str| targets.get(field).and_then(|slot| slot.value().flatten());
-        Self {
+        Some(Self {
             lid: lid.to_owned(),
             name: value("name").and_then(text).map(ToString::to_string),
             order: value("order").and_then(text).map(ToString::to_string),
@@ -39,7 +44,7 @@ impl Layer {
             style: value("style").map(from_any),
             columns: value("columns").map(from_any),
             removed: matches!(value("gone"), Some(Any::Bool(true))),
-        }
+        })
     }
 
     /// The name to show: the name, else the id.
@@ -50,7 +55,7 @@ impl Layer {
 }
 
 /// The slots of every layer that has a well-formed or malformed entry.
-pub(super) fn layer_targets(entries: &[(Box<str>, Raw)]) -> BTreeMap<&str, Targets<'_>> {
+pub(super) fn layer_targets(entries: &Entries) -> BTreeMap<&str, Targets<'_>> {
     let mut layers: BTreeMap<&str, Overlays<'_>> = BTreeMap::new();
     for (key, raw) in entries {
         if let Some(key) = Key::split_layer(key) {

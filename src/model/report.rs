@@ -93,25 +93,47 @@ impl MapView {
     /// Everything that needs a person's eye, sorted by the bytes of its JSON text. Reads every feature.
     #[must_use]
     pub fn report(&self) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self
-            .malformed_keys
-            .iter()
-            .cloned()
-            .map(Problem::MalformedKey)
-            .collect();
+        let mut problems = Vec::new();
+        self.inspect_map(&mut problems);
         for fid in self.fids() {
-            let raw = self.raw(fid);
-            let record = raw.and_then(Record::read);
-            if raw.is_some() && record.is_none() {
-                problems.push(Problem::MalformedFeature(fid.to_owned()));
-            }
-            Inspection {
-                fid,
-                overlays: &self.overlays(fid),
-                problems: &mut problems,
-            }
-            .feature(record.as_ref());
+            self.inspect(fid, &mut problems);
         }
+        sorted(problems)
+    }
+
+    /// What the report says of one feature, known or not; in the report's order. Reads only that feature.
+    #[must_use]
+    pub fn problems_of(&self, fid: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.inspect(fid, &mut problems);
+        sorted(problems)
+    }
+
+    /// What the report says beside features: malformed keys, and the layers' entries.
+    #[must_use]
+    pub fn problems_of_map(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.inspect_map(&mut problems);
+        sorted(problems)
+    }
+
+    fn inspect(&self, fid: &str, problems: &mut Vec<Problem>) {
+        let raw = self.raw(fid);
+        let record = raw.and_then(Record::read);
+        if raw.is_some() && record.is_none() {
+            problems.push(Problem::MalformedFeature(fid.to_owned()));
+        }
+        Inspection {
+            fid,
+            overlays: &self.overlays(fid),
+            problems,
+        }
+        .feature(record.as_ref());
+    }
+
+    fn inspect_map(&self, problems: &mut Vec<Problem>) {
+        let keys = self.malformed_keys.iter();
+        problems.extend(keys.map(|key| Problem::MalformedKey(key.to_string())));
         for (lid, targets) in self.layer_targets() {
             for (target, slot) in &targets {
                 let target = Target {
@@ -119,16 +141,20 @@ impl MapView {
                     id: lid.to_owned(),
                     target: (*target).to_owned(),
                 };
-                several(slot, target, &mut problems);
+                several(slot, target, problems);
             }
         }
-        let mut sorted: Vec<(String, Problem)> = problems
-            .into_iter()
-            .map(|problem| (problem.to_value().to_string(), problem))
-            .collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        sorted.into_iter().map(|(_, problem)| problem).collect()
     }
+}
+
+/// The report's order: by the bytes of the problems' JSON text.
+fn sorted(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut sorted: Vec<(String, Problem)> = problems
+        .into_iter()
+        .map(|problem| (problem.to_value().to_string(), problem))
+        .collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sorted.into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// Reports ignored entries of a target, and competing ones.
@@ -156,28 +182,25 @@ impl Inspection<'_, '_> {
             Some(record) => self.known(record),
             None => self.unknown(),
         }
+        for (root, target) in orphans(record, self.overlays) {
+            self.problems
+                .push(Problem::Orphan(self.target(root, target)));
+        }
         for name in self.overlays.malformed_texts() {
             self.problems
                 .push(Problem::MalformedEntry(self.target(Root::Text, name)));
         }
     }
 
-    /// Without a record, whatever is well-formed is an orphan.
+    /// Without a record there is nothing that an entry could compete for.
     fn unknown(&mut self) {
         for root in Root::ALL {
             for (target, slot) in self.overlays.targets(root) {
-                let target = self.target(root, target);
                 if !slot.malformed.is_empty() {
-                    self.problems.push(Problem::MalformedEntry(target.clone()));
-                }
-                if !slot.entries.is_empty() {
-                    self.problems.push(Problem::Orphan(target));
+                    self.problems
+                        .push(Problem::MalformedEntry(self.target(root, target)));
                 }
             }
-        }
-        for name in self.overlays.texts().keys() {
-            self.problems
-                .push(Problem::Orphan(self.target(Root::Text, name)));
         }
     }
 
@@ -214,52 +237,6 @@ impl Inspection<'_, '_> {
                 several(slot, self.target(root, target), self.problems);
             }
         }
-        self.orphans(&current);
-    }
-
-    /// Edits of segments and vertices that are not there.
-    fn orphans(&mut self, current: &Current<'_>) {
-        if [Root::Part, Root::Vert]
-            .into_iter()
-            .all(|root| self.overlays.targets(root).next().is_none())
-        {
-            return;
-        }
-        let shape = current.shape();
-        let structure = match &shape {
-            Some(shape) => structure(current, shape, self.overlays),
-            None => Structure::new(),
-        };
-        let mut there: Vec<(&str, &str)> = structure
-            .iter()
-            .flatten()
-            .map(|named| (&*named.part, &*named.segment))
-            .collect();
-        there.sort_unstable();
-        for root in [Root::Part, Root::Vert] {
-            for (target, slot) in self
-                .overlays
-                .targets(root)
-                .filter(|(_, slot)| !slot.entries.is_empty())
-            {
-                let has_place = Address::split(root, target).is_some_and(|address| {
-                    let present = there
-                        .binary_search(&(address.part, address.segment))
-                        .is_ok();
-                    // A segment that is absent because it was removed is no surprise.
-                    let removed = || {
-                        slot.value() == Some(None)
-                            || shape.as_ref().is_some_and(|shape| is_base(shape, &address))
-                    };
-                    address.generation == current.generation
-                        && (present || (root == Root::Part && removed()))
-                });
-                if !has_place {
-                    self.problems
-                        .push(Problem::Orphan(self.target(root, target)));
-                }
-            }
-        }
     }
 
     fn target(&self, root: Root, target: &str) -> Target {
@@ -269,4 +246,61 @@ impl Inspection<'_, '_> {
             target: target.to_owned(),
         }
     }
+}
+
+/// Well-formed edits that have no place: of an unknown feature, of another generation of its geometry, or of a
+/// segment that is absent.
+pub(super) fn orphans<'k>(
+    record: Option<&Record>,
+    overlays: &Overlays<'k>,
+) -> Vec<(Root, &'k str)> {
+    let Some(record) = record else {
+        let slots = Root::ALL.into_iter().flat_map(|root| {
+            let filled = overlays
+                .targets(root)
+                .filter(|(_, slot)| !slot.entries.is_empty());
+            filled.map(move |(target, _)| (root, target))
+        });
+        let texts = overlays.texts().keys().map(|name| (Root::Text, *name));
+        return slots.chain(texts).collect();
+    };
+    let has_any = |root: &Root| overlays.targets(*root).next().is_some();
+    if ![Root::Part, Root::Vert].iter().any(has_any) {
+        return Vec::new();
+    }
+    let current = Current::of(record, overlays);
+    let shape = current.shape();
+    let structure = match &shape {
+        Some(shape) => structure(&current, shape, overlays),
+        None => Structure::new(),
+    };
+    let mut there: Vec<(&str, &str)> = structure
+        .iter()
+        .flatten()
+        .map(|named| (&*named.part, &*named.segment))
+        .collect();
+    there.sort_unstable();
+    let has_place = |root: Root, target: &str, slot: &Slot<'_>| {
+        Address::split(root, target).is_some_and(|address| {
+            let present = there
+                .binary_search(&(address.part, address.segment))
+                .is_ok();
+            // A segment that is absent because it was removed is no surprise.
+            let removed = || {
+                slot.value() == Some(None)
+                    || shape.as_ref().is_some_and(|shape| is_base(shape, &address))
+            };
+            address.generation == current.generation
+                && (present || (root == Root::Part && removed()))
+        })
+    };
+    let mut found = Vec::new();
+    for root in [Root::Part, Root::Vert] {
+        for (target, slot) in overlays.targets(root) {
+            if !slot.entries.is_empty() && !has_place(root, target, slot) {
+                found.push((root, target));
+            }
+        }
+    }
+    found
 }

@@ -199,6 +199,15 @@ impl Raw {
         }
     }
 
+    /// Whether two values are certainly equal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Array(a), Self::Array(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Text(a), Self::Text(b)) => a == b,
+            _ => false,
+        }
+    }
+
     pub(super) fn array(&self) -> Option<&Arc<[Any]>> {
         match self {
             Self::Array(items) => Some(items),

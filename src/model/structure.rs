@@ -7,7 +7,7 @@ use yrs::Any;
 
 use super::entry::Overlays;
 use super::json::{number, text};
-use super::key::{IMPLICIT_KEYS_MAX, implicit, is_key};
+use super::key::{IMPLICIT_KEYS_MAX, compare_implicit, implicit, index_of_implicit, is_key};
 use super::pack::unpack;
 use super::record::Record;
 use super::schema::{Address, Root, integer, is_place, place_order};
@@ -18,6 +18,8 @@ use crate::geometry::{Coords, Dims, Element, Found, Kind, Part, Segment, Shape};
 pub(super) struct Current<'r> {
     pub(super) generation: &'r str,
     pub(super) t: u64,
+    /// Who made it.
+    pub(super) sid: &'r str,
     pub(super) kind: i64,
     pub(super) coords: &'r Any,
     /// How many replacements there are; more than one is a conflict.
@@ -38,9 +40,10 @@ impl<'r> Current<'r> {
             );
         }
         match best {
-            Some(Rank(t, generation, _, [kind, coords])) => Self {
+            Some(Rank(t, generation, sid, [kind, coords])) => Self {
                 generation,
                 t,
+                sid,
                 kind: integer(kind).unwrap_or_default(),
                 coords,
                 replacements,
@@ -48,6 +51,7 @@ impl<'r> Current<'r> {
             _ => Self {
                 generation: &record.generation,
                 t: record.t,
+                sid: &record.sid,
                 kind: record.kind,
                 coords: &record.coords,
                 replacements,
@@ -147,6 +151,20 @@ impl<'r> Named<'r> {
             .unwrap_or(VertexKey::Implicit(index))
     }
 
+    /// Whether no vertex was edited.
+    pub(super) fn is_base(&self) -> bool {
+        self.keys.is_none()
+    }
+
+    /// The index of the vertex with this key.
+    pub(super) fn index_of(&self, key: &str) -> Option<usize> {
+        match &self.keys {
+            // Keys ascend.
+            Some(keys) => keys.binary_search_by(|other| (*other.text()).cmp(key)).ok(),
+            None => index_of_implicit(key),
+        }
+    }
+
     /// `gen/P.S`
     pub(super) fn target(&self, generation: &str) -> String {
         format!("{generation}/{}.{}", self.part, self.segment)
@@ -232,7 +250,7 @@ pub(super) fn structure<'r, 'k: 'r>(
 
 /// Whether the base shape has a segment of this name, so that no other can be added under it.
 pub(super) fn is_base(shape: &Shape, address: &Address<'_>) -> bool {
-    let index = |name: &str| name.parse::<usize>().ok();
+    let index = |name: &str| name.parse::<usize>().ok().filter(|_| is_place(name));
     let part = index(address.part).and_then(|part| shape.parts().get(part));
     part.zip(index(address.segment))
         .is_some_and(|(part, segment)| segment < part.len())
@@ -280,22 +298,22 @@ fn edit_vertices<'r, 'k: 'r>(
     let base = std::mem::take(&mut named.numbers);
     let mut keys = Vec::with_capacity(base.len() / dims.numbers() + 1);
     let mut base = base.chunks_exact(dims.numbers()).enumerate();
-    let mut vertex = base.next().and_then(with_key);
+    let mut vertex = base.next();
     let mut edit = Some(first);
     // Both sequences ascend; equal keys mean that the edit replaces the base vertex.
     loop {
         let base_first = match (&vertex, &edit) {
-            (Some((key, ..)), Some((edited, _))) => key.as_str().cmp(edited),
+            (Some((index, _)), Some((edited, _))) => compare_implicit(*index, edited),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (None, None) => break,
         };
-        if let Some((_, index, numbers)) = vertex.as_ref().filter(|_| base_first.is_le()) {
+        if let Some((index, numbers)) = vertex.filter(|_| base_first.is_le()) {
             if base_first.is_lt() {
-                keys.push(VertexKey::Implicit(*index));
+                keys.push(VertexKey::Implicit(index));
                 named.numbers.extend_from_slice(numbers);
             }
-            vertex = base.next().and_then(with_key);
+            vertex = base.next();
         }
         if let Some((key, payload)) = edit.filter(|_| base_first.is_ge()) {
             if !payload.is_empty() {
@@ -309,10 +327,6 @@ fn edit_vertices<'r, 'k: 'r>(
         }
     }
     named.keys = Some(keys);
-}
-
-fn with_key((index, numbers): (usize, &[f64])) -> Option<(String, usize, &[f64])> {
-    Some((implicit(index)?, index, numbers))
 }
 
 /// Stored plain coordinates; four levels of arrays are the most that any kind has, so deeper ones need no reading.

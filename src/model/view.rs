@@ -1,87 +1,87 @@
 //! A whole document, sorted once and then read feature by feature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
-use yrs::{Any, Map, Out, ReadTxn};
+use yrs::{Any, Map, MapRef, Out, ReadTxn};
 
 use super::entry::{Overlays, Targets};
 use super::feature::{Edited, Feature, State};
 use super::json::{number, text};
 use super::layer::{Layer, layer_targets};
 use super::note::{Attachment, Note};
+use super::pack::vertex_count;
 use super::read;
 use super::record::Record;
 use super::schema::{FEAT, FILE, FORMAT, Key, LAYER, META, NOTE, Raw, Root, VERSION, WHO, Who};
 
-/// What a document holds at one moment, indexed in one pass over its roots.
+/// The values of one root by key.
+pub(super) type Entries = BTreeMap<Box<str>, Raw>;
+
+/// What a document holds at one moment, indexed by key.
 ///
-/// It keeps keys and shares values, about 60 bytes per record and entry; features are made when asked for. It may
-/// outlive the transaction and does not see later edits.
+/// It keeps keys and shares values, about 60 bytes per record and entry; features are made when asked for. It needs
+/// no document: it outlives the transaction, and does not see later edits unless a [`Delta`](super::Delta) of a
+/// [`Watch`](super::Watch) is applied to it.
 /// Nothing that a document can hold makes it panic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MapView {
-    pub(super) feats: Vec<(Box<str>, Raw)>,
-    /// By [`Root`] number: keys that have their fields, sorted.
-    overlays: [Vec<(Box<str>, Raw)>; 7],
-    pub(super) malformed_keys: Vec<String>,
-    layer_entries: Vec<(Box<str>, Raw)>,
-    layers: BTreeMap<String, Layer>,
-    notes: Vec<(Box<str>, Raw)>,
-    files: Vec<(Box<str>, Raw)>,
-    who: BTreeMap<Box<str>, Raw>,
-    meta: BTreeMap<Box<str>, Any>,
+    pub(super) feats: Entries,
+    /// By [`Root`] number: keys that have their fields.
+    pub(super) overlays: [Entries; 7],
+    /// `root:key` of keys that do not have their fields.
+    pub(super) malformed_keys: BTreeSet<Box<str>>,
+    pub(super) layer_entries: Entries,
+    pub(super) layers: BTreeMap<Box<str>, Layer>,
+    pub(super) notes: Entries,
+    pub(super) files: Entries,
+    pub(super) who: Entries,
+    pub(super) meta: Meta,
+    /// Base vertices of all records.
+    pub(super) vertices: u64,
 }
 
 impl MapView {
     /// Reads the document that the transaction sees: linear in its entries, plus sorting.
     #[must_use]
     pub fn new(txn: &impl ReadTxn) -> Self {
-        let mut malformed_keys = Vec::new();
-        let overlays = Root::ALL.map(|root| {
-            let (good, bad): (Vec<_>, Vec<_>) = sorted(txn, root.name())
+        let mut view = Self::layers_only(txn);
+        view.feats = entries(txn, FEAT);
+        view.vertices = view.feats.values().map(vertices).sum();
+        for (root, place) in Root::ALL.into_iter().zip(&mut view.overlays) {
+            let (good, bad): (Vec<_>, Vec<_>) = entries(txn, root.name())
                 .into_iter()
                 .partition(|(key, _)| Key::split(root, key).is_some());
-            malformed_keys.extend(bad.iter().map(|(key, _)| format!("{}:{key}", root.name())));
-            good
-        });
-        Self::with(txn, sorted(txn, FEAT), overlays, malformed_keys)
+            *place = good.into_iter().collect();
+            view.malformed_keys
+                .extend(bad.iter().map(|(key, _)| malformed_key(root.name(), key)));
+        }
+        view.notes = entries(txn, NOTE);
+        view.files = entries(txn, FILE);
+        view
     }
 
-    fn with(
-        txn: &impl ReadTxn,
-        feats: Vec<(Box<str>, Raw)>,
-        overlays: [Vec<(Box<str>, Raw)>; 7],
-        mut malformed_keys: Vec<String>,
-    ) -> Self {
-        let (layer_entries, bad): (Vec<_>, Vec<_>) = sorted(txn, LAYER)
+    /// As [`Self::new`], but with nothing except the layers, the sessions' people and what the document says of itself.
+    pub(super) fn layers_only(txn: &impl ReadTxn) -> Self {
+        let (good, bad): (Vec<_>, Vec<_>) = entries(txn, LAYER)
             .into_iter()
             .partition(|(key, _)| Key::split_layer(key).is_some());
-        malformed_keys.extend(bad.iter().map(|(key, _)| format!("{LAYER}:{key}")));
-        let targets = layer_targets(&layer_entries);
-        let layers = targets
+        let layer_entries: Entries = good.into_iter().collect();
+        let layers = layer_targets(&layer_entries)
             .iter()
-            .map(|(lid, targets)| ((*lid).to_owned(), Layer::read(lid, targets)))
+            .filter_map(|(lid, targets)| Some(((*lid).into(), Layer::read(lid, targets)?)))
             .collect();
-        malformed_keys.sort_unstable();
         Self {
-            feats,
-            overlays,
-            malformed_keys,
-            layer_entries,
             layers,
-            notes: sorted(txn, NOTE),
-            files: sorted(txn, FILE),
-            who: sorted(txn, WHO).into_iter().collect(),
-            meta: values(txn, META)
-                .into_iter()
-                .filter_map(|(key, out)| Some((key, plain(out)?)))
+            layer_entries,
+            malformed_keys: bad
+                .iter()
+                .map(|(key, _)| malformed_key(LAYER, key))
                 .collect(),
+            who: entries(txn, WHO),
+            meta: Meta::read(txn),
+            ..Self::default()
         }
-    }
-
-    /// As [`Self::new`], but with nothing except the layers.
-    pub(super) fn layers_only(txn: &impl ReadTxn) -> Self {
-        Self::with(txn, Vec::new(), Default::default(), Vec::new())
     }
 
     /// All features that show, live and contested, in order of their `fid`.
@@ -120,6 +120,41 @@ impl MapView {
         self.layers.values().filter(|layer| !layer.removed)
     }
 
+    /// Ids of the layers with this name; if there is none, of the one with this id.
+    #[must_use]
+    pub fn layers_called(&self, wanted: &str) -> Vec<String> {
+        let named = self.layers().filter(|layer| layer.title() == wanted);
+        let named: Vec<String> = named.map(|layer| layer.lid.clone()).collect();
+        if named.is_empty() {
+            let by_id = self.layer(wanted).map(|layer| layer.lid.clone());
+            by_id.into_iter().collect()
+        } else {
+            named
+        }
+    }
+
+    /// In which layer a feature shows, without reading its geometry; `""` where it is in none, or there is none.
+    #[must_use]
+    pub fn layer_of(&self, fid: &str) -> String {
+        let layer = self
+            .record(fid)
+            .map(|record| read::layer(&record, &self.overlays(fid)));
+        layer
+            .filter(|lid| self.layer(lid).is_some())
+            .unwrap_or_default()
+    }
+
+    /// Records and overlay entries that the view keeps.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.feats.len()
+            + self
+                .overlays
+                .iter()
+                .map(|entries| entries.len())
+                .sum::<usize>()
+    }
+
     /// The layer with this id, if it was not removed.
     #[must_use]
     pub fn layer(&self, lid: &str) -> Option<&Layer> {
@@ -154,22 +189,24 @@ impl MapView {
     /// The map's title.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
-        self.meta.get("title").and_then(text).map(|title| &**title)
+        self.meta
+            .title
+            .as_ref()
+            .and_then(text)
+            .map(|title| &**title)
     }
 
     /// The version that the document says it has, 1 if it says none.
     #[must_use]
     pub fn version(&self) -> f64 {
-        self.meta
-            .get("version")
-            .and_then(number)
-            .unwrap_or(VERSION as f64)
+        let version = self.meta.version.as_ref().and_then(number);
+        version.unwrap_or(VERSION as f64)
     }
 
     /// Whether this code may write to the document: its format is ours and its version not newer.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        let format = self.meta.get("format");
+        let format = self.meta.format.as_ref();
         let ours =
             format.is_none_or(|format| text(format).is_some_and(|format| &**format == FORMAT));
         ours && self.version() <= VERSION as f64
@@ -178,20 +215,11 @@ impl MapView {
     /// Everything that overlays a feature.
     pub(super) fn overlays(&self, fid: &str) -> Overlays<'_> {
         let mut overlays = Overlays::default();
+        let prefix = format!("{fid}/");
         for (root, entries) in Root::ALL.into_iter().zip(&self.overlays) {
-            let belongs = |key: &str| {
-                key.strip_prefix(fid)
-                    .is_some_and(|rest| rest.starts_with('/'))
-            };
-            // Keys of the feature follow each other, but `fid/` is not where `fid` alone would be.
-            let start =
-                entries.partition_point(|(key, _)| key.bytes().lt(fid.bytes().chain(*b"/")));
-            for (key, raw) in entries
-                .iter()
-                .skip(start)
-                .take_while(|(key, _)| belongs(key))
-            {
-                if let Some(key) = Key::split(root, key) {
+            for (key, raw) in under(entries, &prefix) {
+                // A hostile record's id may hold a slash; nothing can overlay it.
+                if let Some(key) = Key::split(root, key).filter(|key| key.fid == fid) {
                     overlays.add(root, key, raw);
                 }
             }
@@ -204,34 +232,37 @@ impl MapView {
         layer_targets(&self.layer_entries)
     }
 
+    /// The entries of one layer.
+    pub(super) fn targets_of_layer(&self, lid: &str) -> Targets<'_> {
+        let mut overlays = Overlays::default();
+        for (key, raw) in under(&self.layer_entries, &format!("{lid}/")) {
+            if let Some(key) = Key::split_layer(key) {
+                overlays.add(Root::Attr, key, raw);
+            }
+        }
+        overlays.into_targets(Root::Attr)
+    }
+
     /// The ids of all features that have a record or an overlay, sorted, each once.
-    pub(super) fn fids(&self) -> Vec<&str> {
+    pub(crate) fn fids(&self) -> BTreeSet<&str> {
         let overlaid = self
             .overlays
             .iter()
-            .flatten()
-            .filter_map(|(key, _)| Some(key.split_once('/')?.0));
-        let mut fids: Vec<&str> = self
-            .feats
-            .iter()
-            .map(|(fid, _)| &**fid)
+            .flat_map(BTreeMap::keys)
+            .filter_map(|key| Some(key.split_once('/')?.0));
+        self.feats
+            .keys()
+            .map(|fid| &**fid)
             .chain(overlaid)
-            .collect();
-        fids.sort_unstable();
-        fids.dedup();
-        fids
+            .collect()
     }
 
     /// The raw record of a feature.
     pub(super) fn raw(&self, fid: &str) -> Option<&Raw> {
-        let at = self
-            .feats
-            .binary_search_by(|(other, _)| (**other).cmp(fid))
-            .ok()?;
-        self.feats.get(at).map(|(_, raw)| raw)
+        self.feats.get(fid)
     }
 
-    fn record(&self, fid: &str) -> Option<Record> {
+    pub(super) fn record(&self, fid: &str) -> Option<Record> {
         Record::read(self.raw(fid)?)
     }
 
@@ -259,32 +290,85 @@ impl MapView {
     }
 }
 
-/// A root's values by key, sorted; none if there is no such root. An entry whose content is no value at all, as a
-/// hostile update may bring, has a key all the same.
-///
-/// Goes by keys, since the iterator of yrs over values recurses for each such entry.
-fn values(txn: &impl ReadTxn, root: &str) -> Vec<(Box<str>, Option<Out>)> {
-    let Some(map) = txn.get_map(root) else {
-        return Vec::new();
-    };
-    let mut found: Vec<_> = map
-        .keys(txn)
-        .map(|key| (key.into(), map.get(txn, key)))
-        .collect();
-    found.sort_unstable_by(|a: &(Box<str>, _), b| a.0.cmp(&b.0));
-    found
+/// What a document says of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meta {
+    pub(super) format: Option<Any>,
+    pub(super) version: Option<Any>,
+    pub(super) title: Option<Any>,
 }
 
-fn plain(out: Option<Out>) -> Option<Any> {
-    match out {
-        Some(Out::Any(any)) => Some(any),
-        _ => None,
+impl Meta {
+    /// Something there that is no plain value counts as `undefined`.
+    pub(super) fn read(txn: &impl ReadTxn) -> Self {
+        let map = txn.get_map(META);
+        let value = |key| {
+            let map = map.as_ref()?;
+            let there = map.contains_key(txn, key);
+            match map.get(txn, key) {
+                Some(Out::Any(any)) => Some(any),
+                Some(_) => Some(Any::Undefined),
+                None => there.then_some(Any::Undefined),
+            }
+        };
+        Self {
+            format: value("format"),
+            version: value("version"),
+            title: value("title"),
+        }
+    }
+
+    /// Whether there is something under a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        match key {
+            "format" => self.format.is_some(),
+            "version" => self.version.is_some(),
+            "title" => self.title.is_some(),
+            _ => false,
+        }
     }
 }
 
-fn sorted(txn: &impl ReadTxn, root: &str) -> Vec<(Box<str>, Raw)> {
-    values(txn, root)
-        .into_iter()
-        .map(|(key, out)| (key, out.map_or(Raw::Other, |out| Raw::of(out, txn))))
+/// The entries whose key starts with `prefix`, sorted.
+pub(super) fn under<'e>(
+    entries: &'e Entries,
+    prefix: &str,
+) -> impl Iterator<Item = (&'e str, &'e Raw)> {
+    entries
+        .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(prefix))
+        .map(|(key, raw)| (&**key, raw))
+}
+
+/// How the report calls a key that does not have its fields.
+pub(super) fn malformed_key(root: &str, key: &str) -> Box<str> {
+    format!("{root}:{key}").into()
+}
+
+/// Base vertices of a record, as its coordinates say: at least one if they are not packed.
+pub(super) fn vertices(record: &Raw) -> u64 {
+    match record.array().and_then(|items| items.get(3)) {
+        Some(Any::Buffer(bytes)) => vertex_count(bytes),
+        Some(_) => 1,
+        None => 0,
+    }
+}
+
+/// A root's values; none if there is no such root. An entry whose content is no value at all, as a hostile update
+/// may bring, has a key all the same.
+///
+/// Goes by keys, since the iterator of yrs over values recurses for each such entry.
+pub(super) fn entries(txn: &impl ReadTxn, root: &str) -> Entries {
+    let Some(map) = txn.get_map(root) else {
+        return Entries::new();
+    };
+    map.keys(txn)
+        .map(|key| (key.into(), raw_at(&map, key, txn)))
         .collect()
+}
+
+/// What lies under a key that is there.
+pub(super) fn raw_at(map: &MapRef, key: &str, txn: &impl ReadTxn) -> Raw {
+    map.get(txn, key)
+        .map_or(Raw::Other, |out| Raw::of(out, txn))
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use mapweave_proto::{Access, CloseReason, Message, Scanned, Seq, SessionId, StateVector, ToRoom};
-use mapweave_storage::{Appended, Origin, StoreError, UpdateLog};
+use mapweave_proto::{
+    Access, CloseReason, Ledger, Message, Scanned, Seq, SessionId, StateVector, ToRoom,
+};
+use mapweave_storage::{Origin, StoreError, UpdateLog};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions};
+use super::core::{Core, CoreOptions, Writing};
+use super::features::Followed;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
@@ -59,6 +62,19 @@ pub(crate) enum Request {
         origin: Arc<Origin>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
+    Author {
+        writing: Writing,
+        origin: Arc<Origin>,
+        /// Rings once those who follow the document have heard of it.
+        told: oneshot::Sender<()>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Settle {
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Follow {
+        reply: oneshot::Sender<Result<Followed, RequestError>>,
+    },
     Create {
         origin: Arc<Origin>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
@@ -66,6 +82,9 @@ pub(crate) enum Request {
     State {
         have: StateVector,
         reply: oneshot::Sender<Result<StateAnswer, RequestError>>,
+    },
+    Ledger {
+        reply: oneshot::Sender<Result<Ledger, RequestError>>,
     },
     Summary {
         reply: oneshot::Sender<Result<Summary, RequestError>>,
@@ -241,6 +260,7 @@ impl Actor {
     /// Turns until the map is idle, the server stops or something breaks.
     async fn serve(&mut self, room: &mut Room, deferred: Vec<Envelope>) -> Result<(), End> {
         let deferred = deferred.into_iter().map(|envelope| *envelope.request);
+        self.shared.features.know_durable(room.core.positions().1);
         room.turn(self.now_ms(), deferred)?;
         let mut idle_since = None;
         let mut batch = Vec::new();
@@ -251,22 +271,27 @@ impl Actor {
                 .core
                 .presence_due_ms()
                 .map(|due| self.began + Duration::from_millis(due));
+            let full = room.appending.is_full();
             let next = tokio::select! {
                 biased;
                 end = ended(&mut self.phase) => Next::End(end),
                 () = self.shared.dismissed.cancelled() => Next::End(Err(End::Deleted)),
-                Some((records, appended)) = room.appending.next() => Next::Appended(records, appended),
+                step = room.appending.next() => Next::Append(step),
                 stored = room.snapshot.written() => Next::SnapshotStored(stored),
                 // Before the inbox, which may never be empty while everybody draws.
                 _ = tick.tick() => Next::Tick,
-                received = self.inbox.recv_many(&mut batch, TURN_MAX) => Next::Turn(received),
+                received = self.inbox.recv_many(&mut batch, TURN_MAX), if !full => Next::Turn(received),
                 () = until(presence) => Next::Presence,
             };
             let now_ms = self.now_ms();
             match next {
                 Next::End(end) => return end,
                 Next::Turn(0) => return Ok(()),
-                Next::Appended(records, appended) => room.appended(now_ms, records, appended)?,
+                Next::Append(Step::Queued) => {}
+                Next::Append(Step::Done(records, appended)) => {
+                    room.appended(now_ms, records, appended)?;
+                    self.shared.features.know_durable(room.core.positions().1);
+                }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
                     room.turn(
@@ -279,6 +304,9 @@ impl Actor {
                 Next::Presence => room.turn(now_ms, None)?,
                 Next::Tick => {
                     room.tick(now_ms)?;
+                    if self.shared.features.drop_unused(now_ms) {
+                        room.following = None;
+                    }
                     self.shared.report(&room.core);
                     if self.may_unload(&room.core, room.is_writing_snapshot(), &mut idle_since) {
                         return Ok(());
@@ -325,7 +353,7 @@ impl Actor {
 /// What a room does next.
 enum Next {
     End(Result<(), End>),
-    Appended(u64, Result<Appended, StoreError>),
+    Append(Step),
     SnapshotStored((Seq, Result<(), StoreError>)),
     Turn(usize),
     Presence,
@@ -378,7 +406,9 @@ impl EarlyAnswers {
             (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
                 if have.is_empty() =>
             {
-                self.peers.get(&session)?.send(step2);
+                let peer = self.peers.get(&session)?;
+                peer.send(step2);
+                peer.answered(0);
                 Request::Synced(session)
             }
             (Some((_, state)), Request::State { have, reply }) if have.is_empty() => {

@@ -5,26 +5,32 @@
 //! several updates of a turn say goes out as one message. Knows no task, socket, clock or disk; time comes in
 //! as milliseconds since the process began. Start at [`Core`].
 
+mod effects;
+mod syncing;
+mod telling;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{
-    Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
-    ToRoom, concat,
+    Access, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom,
 };
-use mapweave_storage::{Kind, NewRecord, Origin};
+use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
-use super::replica::{Outcome, Refused, Replica, StateCache};
-
-/// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
-/// their cursors become one message a turn rather than a hundred.
-pub const PRESENCE_EVERY_MS: u64 = 5;
+use super::replica::{Outcome, Refused, Replica, StateCache, Written};
+pub use effects::{Audience, Broadcast, Effects};
+use syncing::Difference;
+pub use telling::PRESENCE_EVERY_MS;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
+
+/// How long an update waits for others that are missing, in milliseconds: a week, in which whoever has them may come
+/// back from the field.
+pub const HELD_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// A number that the caller gives to a request so as to know the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,12 +65,26 @@ pub enum Input {
         /// Who sent it, for the log.
         origin: Arc<Origin>,
     },
-    /// The map has to exist from now on, empty or not; answered in [`Effects::replies`].
+    /// The server itself edits; answered in [`Effects::replies`]. Connections hear of it once it is durable.
+    Author {
+        /// For the answer.
+        ticket: Ticket,
+        /// What to write.
+        writing: Writing,
+        /// For whom, for the log.
+        origin: Arc<Origin>,
+    },
+    /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {
         /// For the answer.
         ticket: Ticket,
         /// Who wants it, for the log.
         origin: Arc<Origin>,
+    },
+    /// Somebody waits until all that is there now is durable; answered in [`Effects::replies`].
+    Settle {
+        /// For the answer.
+        ticket: Ticket,
     },
     /// A connection was told the whole state before the document was loaded.
     Synced(SessionId),
@@ -79,44 +99,13 @@ pub enum Input {
     Tick,
 }
 
-/// What the caller has to do, in the order of the fields.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// To be appended to the log, in this order.
-    pub append: Vec<NewRecord>,
-    /// To be sent to single connections.
-    pub send: Vec<(SessionId, Outgoing)>,
-    /// To be sent to all connections that have synced (or all, for presence), but for one.
-    pub broadcast: Vec<Broadcast>,
-    /// Updates that were not taken. A connection must hear of them before it hears that later ones are
-    /// durable: that says the same of all before.
-    pub refused: Vec<(SessionId, u64, Refusal)>,
-    /// Updates of a connection up to this number are durable.
-    pub settled: Vec<(SessionId, u64)>,
-    /// Answers to [`Input::Submit`].
-    pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
-    /// The document is beyond use: end the room, its connections come back to a fresh one.
-    pub broken: Option<String>,
-}
+/// Edits to make in one transaction of the document.
+pub struct Writing(pub Box<dyn FnOnce(&mut yrs::TransactionMut<'_>) + Send>);
 
-/// A message for many.
-#[derive(Debug)]
-pub struct Broadcast {
-    /// The message.
-    pub message: Outgoing,
-    /// A connection that knows already.
-    pub except: Option<SessionId>,
-    /// Who is meant.
-    pub audience: Audience,
-}
-
-/// Who hears a broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Those whose first sync request was answered; the others get it with their answer.
-    Synced,
-    /// All connections.
-    All,
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writing")
+    }
 }
 
 /// Settings of a room.
@@ -124,12 +113,18 @@ pub enum Audience {
 pub struct CoreOptions {
     /// Presence not renewed for so long is taken out, in milliseconds.
     pub presence_expiry_ms: u64,
+    /// Updates that have waited for so long for others are given up, in milliseconds.
+    pub held_expiry_ms: u64,
+    /// What the clock of the map's inputs shows at 0, in milliseconds since 1970.
+    pub unix_ms_at_zero: u64,
 }
 
 impl Default for CoreOptions {
     fn default() -> Self {
         Self {
             presence_expiry_ms: 30_000,
+            held_expiry_ms: HELD_EXPIRY_MS,
+            unix_ms_at_zero: 0,
         }
     }
 }
@@ -145,6 +140,8 @@ pub struct Core {
     sessions: HashMap<SessionId, Session>,
     /// Updates taken in during this turn, for one common message.
     turn: Vec<(Option<SessionId>, Scanned)>,
+    /// The server's own updates that connections have not heard of, with their places in the log.
+    authored: VecDeque<(Seq, Scanned)>,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
     /// The whole state as last told; one buffer for all who join.
@@ -181,12 +178,6 @@ struct Waiting {
 enum Waiter {
     Session(SessionId, u64),
     Ticket(Ticket),
-}
-
-/// The last difference that was asked for: after a cut, many come back with the same state.
-struct Difference {
-    have: StateVector,
-    step2: Outgoing,
 }
 
 /// How a room begins.
@@ -236,6 +227,7 @@ impl Core {
             presence_told_ms: None,
             sessions: HashMap::new(),
             turn: Vec::new(),
+            authored: VecDeque::new(),
             log,
             waiting: VecDeque::new(),
             whole: None,
@@ -262,10 +254,16 @@ impl Core {
                 update,
                 origin,
             } => self.submit(ticket, update, &origin, fx),
+            Input::Author {
+                ticket,
+                writing,
+                origin,
+            } => self.author(ticket, writing, &origin, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
+            Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
-            Input::Tick => self.tick(now_ms),
+            Input::Tick => self.tick(now_ms, fx),
         }
     }
 
@@ -310,107 +308,6 @@ impl Core {
         }
     }
 
-    fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
-        let everyone = self.presence.everyone();
-        fx.send
-            .extend(everyone.iter().map(|piece| (session, awareness(piece))));
-    }
-
-    fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
-        self.cache_used_ms = Some(now_ms);
-        let Some(step2) = self.step2_beyond(have, fx) else {
-            return;
-        };
-        fx.send.push((session, step2));
-        self.synced(session);
-        self.knows(session, have);
-    }
-
-    fn synced(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.synced = true;
-        }
-    }
-
-    /// A connection said what it has. What it is sent now counts only once the network has it all: its queue
-    /// may overflow before. Of what it claims, only what is in the map takes memory.
-    fn knows(&mut self, session: SessionId, have: &StateVector) {
-        let Some(session) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        let ledger = self.replica.ledger();
-        let known = have
-            .iter()
-            .map(|(client, clock)| (client, clock.min(ledger.clock(client))));
-        let known: StateVector = known.collect();
-        if !session.base.covers(&known) {
-            session.base = Arc::new(known);
-        }
-    }
-
-    /// What a reader with `have` lacks. `None` where the document is broken, which `fx` then says.
-    pub fn state_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Bytes> {
-        let state = match have.is_empty() {
-            true => self.cache.state(&self.replica),
-            false => self.replica.encode_diff(have),
-        };
-        state
-            .map_err(|error| fx.broken = Some(error.to_string()))
-            .ok()
-    }
-
-    /// The same as a message; those who have the same are told the same one.
-    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Outgoing> {
-        let told = match have.is_empty() {
-            true => self.whole.as_ref(),
-            false => self
-                .difference
-                .as_ref()
-                .filter(|d| d.have == *have)
-                .map(|d| &d.step2),
-        };
-        if let Some(step2) = told {
-            return Some(step2.clone());
-        }
-        let step2 = Outgoing::new(Message::SyncStep2(self.state_beyond(have, fx)?));
-        match have.is_empty() {
-            true => self.whole = Some(step2.clone()),
-            false => {
-                self.difference = Some(Difference {
-                    have: have.clone(),
-                    step2: step2.clone(),
-                })
-            }
-        }
-        Some(step2)
-    }
-
-    fn forget_answers(&mut self) {
-        (self.whole, self.difference) = (None, None);
-    }
-
-    fn resync(&mut self, session: SessionId, fx: &mut Effects) {
-        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
-            return;
-        };
-        if let Some(step2) = self.step2_beyond(&base, fx) {
-            fx.send.push((session, step2));
-            // Departures may have been dropped with the backlog.
-            let known = self.presence.everyone_and_gone();
-            fx.send
-                .extend(known.iter().map(|piece| (session, awareness(piece))));
-        }
-    }
-
-    fn caught_up(&mut self, sessions: &[SessionId]) {
-        let now = Arc::new(self.replica.ledger().state_vector());
-        for id in sessions {
-            if let Some(session) = self.sessions.get_mut(id).filter(|s| s.synced) {
-                session.base = now.clone();
-            }
-        }
-    }
-
     fn update_of(&mut self, id: SessionId, number: u64, update: Scanned, fx: &mut Effects) {
         let Some(session) = self.sessions.get(&id) else {
             return;
@@ -423,6 +320,7 @@ impl Core {
             Ok(missing) => {
                 self.wait(Waiter::Session(id, number), fx);
                 if missing {
+                    self.replica.number_held(id.0, number);
                     // The sender has what is missing, or knows who does.
                     let vector = self.replica.ledger().state_vector().encode();
                     fx.send
@@ -464,9 +362,38 @@ impl Core {
         }
     }
 
+    /// An edit that only the log could bring back after a crash is told to nobody before it is in there. Who
+    /// joins meanwhile may see it early, as part of the whole state.
+    fn author(&mut self, ticket: Ticket, writing: Writing, origin: &Arc<Origin>, fx: &mut Effects) {
+        match self.replica.write(writing.0) {
+            Ok(written) => {
+                if let Some(Written { written, released }) = written {
+                    self.append(Kind::Update, written.bytes().clone(), origin, fx);
+                    self.forget_answers();
+                    for update in std::iter::once(written).chain(released) {
+                        self.cache.push(&update);
+                        self.authored.push_back((self.log.appended, update));
+                    }
+                }
+                self.wait(Waiter::Ticket(ticket), fx);
+            }
+            Err(refused) => {
+                if let Refused::Broken { why } = &refused {
+                    fx.broken = Some(why.clone());
+                }
+                fx.replies.push((ticket, Err(refused)));
+            }
+        }
+    }
+
+    /// Of several who want to make the map only the first has made it.
     fn create(&mut self, ticket: Ticket, origin: &Arc<Origin>, fx: &mut Effects) {
-        self.ensure_exists(origin, fx);
-        self.wait(Waiter::Ticket(ticket), fx);
+        if self.log.exists {
+            fx.replies.push((ticket, Err(Refused::Exists)));
+        } else {
+            self.ensure_exists(origin, fx);
+            self.wait(Waiter::Ticket(ticket), fx);
+        }
     }
 
     /// Applies an update and queues its record; tells whether something it builds on is missing.
@@ -562,6 +489,11 @@ impl Core {
             ));
             return;
         }
+        let durable = self.log.durable;
+        while let Some((_, update)) = self.authored.pop_front_if(|(seq, _)| *seq <= durable) {
+            self.turn.push((None, update));
+        }
+        self.tell_updates(fx);
         while let Some(first) = self.waiting.front() {
             if first.until > self.log.durable {
                 break;
@@ -582,7 +514,8 @@ impl Core {
         }
     }
 
-    fn tick(&mut self, now_ms: u64) {
+    fn tick(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.give_up_held(now_ms, fx);
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
         let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
@@ -592,53 +525,29 @@ impl Core {
         }
     }
 
-    fn tell_updates(&mut self, fx: &mut Effects) {
-        let turn = std::mem::take(&mut self.turn);
-        let Some((first, _)) = turn.first() else {
-            return;
-        };
-        // The one who said all of it need not hear it; among several, an echo does no harm.
-        let except = first.filter(|_| turn.iter().all(|(from, _)| from == first));
-        let parts: Vec<&Scanned> = turn.iter().map(|(_, update)| update).collect();
-        let mut say = |bytes: Bytes, except| {
-            let message = Outgoing::new(Message::Update(bytes));
-            fx.broadcast.push(Broadcast {
-                message,
-                except,
-                audience: Audience::Synced,
-            });
-        };
-        match parts.as_slice() {
-            [only] => say(only.bytes().clone(), except),
-            several => match concat(several) {
-                Ok(joined) => say(joined, except),
-                Err(_) => turn
-                    .iter()
-                    .for_each(|(from, update)| say(update.bytes().clone(), *from)),
-            },
-        }
-    }
-
-    fn tell_presence(&mut self, now_ms: u64, fx: &mut Effects) {
-        if self.presence_due_ms().is_none_or(|due| due > now_ms) {
+    /// What waited too long is out of the document for good, and the log says so: whoever replays it must do the same.
+    /// Its own record stays.
+    fn give_up_held(&mut self, now_ms: u64, fx: &mut Effects) {
+        let unix_ms = self.options.unix_ms_at_zero.saturating_add(now_ms);
+        let expired = self
+            .replica
+            .expire_held(unix_ms, self.options.held_expiry_ms);
+        if expired.is_empty() {
             return;
         }
-        self.presence_told_ms = Some(now_ms);
-        for piece in self.presence.take_changes() {
-            fx.broadcast.push(Broadcast {
-                message: awareness(&piece),
-                except: None,
-                audience: Audience::All,
-            });
-        }
-    }
-
-    /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
-    pub fn presence_due_ms(&self) -> Option<u64> {
-        self.presence.has_changes().then(|| {
-            self.presence_told_ms
-                .map_or(0, |told| told + PRESENCE_EVERY_MS)
-        })
+        let ids: Vec<u8> = expired.iter().flat_map(|expired| expired.id).collect();
+        let origin = Arc::new(Origin {
+            protocol: Protocol::Server,
+            ..Origin::default()
+        });
+        self.append(Kind::Expired, ids.into(), &origin, fx);
+        fx.expired += expired.len() as u64;
+        let told = expired.iter().filter_map(|expired| {
+            let session = SessionId(expired.source);
+            let there = self.sessions.contains_key(&session);
+            Some((session, expired.number.filter(|_| there)?, Refusal::Expired))
+        });
+        fx.refused.extend(told);
     }
 
     /// Whether nobody is in the map and nothing is on its way.
@@ -705,234 +614,5 @@ fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
     }
 }
 
-fn awareness(update: &AwarenessUpdate) -> Outgoing {
-    Outgoing::new(Message::Awareness(update.encode()))
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::room::HeldLimits;
-    use mapweave_proto::scan;
-    use mapweave_storage::Protocol;
-    use yrs::{Doc, Map, Transact, WriteTxn};
-
-    const ALICE: SessionId = SessionId(1);
-    const BOB: SessionId = SessionId(2);
-
-    fn core() -> Core {
-        let start = Start {
-            name: MapName::parse("test").unwrap(),
-            replica: Replica::new(HeldLimits::default()),
-            cache: StateCache::default(),
-            head: Seq::ZERO,
-            exists: false,
-            tail: (0, 0),
-            update_bytes: 0,
-        };
-        Core::new(start, CoreOptions::default())
-    }
-
-    fn origin() -> Arc<Origin> {
-        let (user, session) = (String::new(), String::new());
-        let protocol = Protocol::YWebsocket;
-        Arc::new(Origin {
-            user,
-            session,
-            client: None,
-            protocol,
-            made_at_ms: None,
-            relayed: None,
-        })
-    }
-
-    fn turn(core: &mut Core, inputs: Vec<Input>) -> Effects {
-        let mut fx = Effects::default();
-        inputs
-            .into_iter()
-            .for_each(|input| core.handle(0, input, &mut fx));
-        core.end_turn(0, &mut fx);
-        fx
-    }
-
-    fn join(core: &mut Core, session: SessionId, access: Access) {
-        let all = ToRoom::SyncStep1(StateVector::default());
-        let join = Input::Join {
-            session,
-            origin: origin(),
-            access,
-        };
-        turn(core, vec![join, Input::Heard(session, all)]);
-    }
-
-    fn edits(client: u64, count: u64) -> Vec<Scanned> {
-        let doc = Doc::with_client_id(client);
-        let map = doc.get_or_insert_map("feat");
-        let edit = |key: u64| {
-            let mut txn = doc.transact_mut();
-            map.insert(&mut txn, key.to_string(), 1);
-            scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
-        };
-        (0..count).map(edit).collect()
-    }
-
-    fn says(session: SessionId, number: u64, update: &Scanned) -> Input {
-        Input::Heard(
-            session,
-            ToRoom::Update {
-                number,
-                update: update.clone(),
-                step2: false,
-            },
-        )
-    }
-
-    #[test]
-    fn nothing_is_settled_before_it_is_durable() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        let edits = edits(7, 2);
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 1, &edits[0]), says(ALICE, 2, &edits[1])],
-        );
-        let kinds: Vec<_> = fx.append.iter().map(|record| record.kind.name()).collect();
-        assert_eq!(kinds, ["created", "update", "update"]);
-        assert!(fx.settled.is_empty());
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 2,
-                last: Seq(2),
-            }],
-        );
-        assert_eq!(fx.settled, [(ALICE, 1)]);
-        // What brings nothing waits for what came before it.
-        assert!(
-            turn(&mut core, vec![says(ALICE, 3, &edits[0])])
-                .settled
-                .is_empty()
-        );
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 1,
-                last: Seq(3),
-            }],
-        );
-        assert_eq!(fx.settled, [(ALICE, 2), (ALICE, 3)]);
-        assert!(core.positions() == (Seq(3), Seq(3)));
-    }
-
-    #[test]
-    fn the_updates_of_a_turn_go_out_as_one_message_and_not_to_their_only_author() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadWrite);
-        let (ours, theirs) = (edits(7, 2), edits(9, 1));
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 1, &ours[0]), says(ALICE, 2, &ours[1])],
-        );
-        assert_eq!(fx.broadcast.len(), 1);
-        assert_eq!(fx.broadcast[0].except, Some(ALICE));
-        let later = edits(11, 1);
-        let fx = turn(
-            &mut core,
-            vec![says(ALICE, 3, &later[0]), says(BOB, 1, &theirs[0])],
-        );
-        assert_eq!(
-            fx.broadcast.iter().map(|b| b.except).collect::<Vec<_>>(),
-            [None]
-        );
-    }
-
-    #[test]
-    fn a_reader_is_refused_what_is_new_and_told_that_the_rest_is_there() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadOnly);
-        let edits = edits(7, 2);
-        turn(
-            &mut core,
-            vec![
-                says(ALICE, 1, &edits[0]),
-                Input::Durable {
-                    records: 2,
-                    last: Seq(2),
-                },
-            ],
-        );
-        let fx = turn(
-            &mut core,
-            vec![says(BOB, 1, &edits[0]), says(BOB, 2, &edits[1])],
-        );
-        assert_eq!(
-            (fx.settled, fx.refused),
-            (vec![(BOB, 1)], vec![(BOB, 2, Refusal::ReadOnly)])
-        );
-    }
-
-    /// An update that nests `levels` maps below what `doc` has.
-    fn nest(doc: &Doc, levels: usize) -> Scanned {
-        let mut txn = doc.transact_mut();
-        let mut inner = txn.get_or_insert_map("feat");
-        while let Some(next) = inner.get(&txn, "in") {
-            inner = next.cast().unwrap();
-        }
-        for _ in 0..levels {
-            inner = inner.insert(&mut txn, "in", yrs::MapPrelim::default());
-        }
-        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
-    }
-
-    #[test]
-    fn an_update_that_breaks_a_rule_is_refused_by_its_number_since_later_ones_may_settle() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        let doc = Doc::with_client_id(7);
-        let (shallow, deep) = (nest(&doc, 40), nest(&doc, 40));
-        let (first, later) = (says(ALICE, 1, &shallow), edits(9, 1));
-        let fx = turn(
-            &mut core,
-            vec![first, says(ALICE, 2, &deep), says(ALICE, 3, &later[0])],
-        );
-        assert!(
-            matches!(&fx.refused[..], [(ALICE, 2, Refusal::Corrupt(_))]),
-            "{:?}",
-            fx.refused
-        );
-    }
-
-    #[test]
-    fn an_early_update_is_logged_its_author_asked_and_the_others_told_once_its_base_is_there() {
-        let mut core = core();
-        join(&mut core, ALICE, Access::ReadWrite);
-        join(&mut core, BOB, Access::ReadWrite);
-        let edits = edits(7, 2);
-        let fx = turn(&mut core, vec![says(ALICE, 1, &edits[1])]);
-        assert_eq!(fx.append.last().unwrap().kind, Kind::Gapped);
-        assert!(fx.broadcast.is_empty());
-        assert!(
-            matches!(&fx.send[..], [(ALICE, out)] if matches!(out.message, Message::SyncStep1(_)))
-        );
-        let fx = turn(&mut core, vec![says(BOB, 1, &edits[0])]);
-        let both = Message::Update(concat(&[&edits[0], &edits[1]]).unwrap());
-        assert_eq!(fx.broadcast[0].message.message, both);
-        assert_eq!((fx.broadcast.len(), fx.broadcast[0].except), (1, None));
-    }
-
-    #[test]
-    fn a_log_that_disagrees_ends_the_room() {
-        let mut core = core();
-        let fx = turn(
-            &mut core,
-            vec![Input::Durable {
-                records: 1,
-                last: Seq(2),
-            }],
-        );
-        assert!(fx.broken.is_some());
-    }
-}
+mod tests;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
 use mapweave_proto::{CloseReason, DocId, Seq, SessionId, StateVector};
 use mapweave_storage::{Appended, StoreError, UpdateLog};
 use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
-use super::container::{StoredState, Summary};
+use super::appending::{Appending, Step};
+use super::container::{Held, StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
+use super::features::{Followed, Following};
 use super::load::Loaded;
 use super::peer::Peer;
 use super::registry::RoomShared;
@@ -40,12 +40,16 @@ pub(crate) struct Room {
     doc: DocId,
     store: Arc<dyn UpdateLog>,
     peers: HashMap<SessionId, Arc<dyn Peer>>,
-    pub(crate) appending: FuturesOrdered<BoxFuture<'static, (u64, Result<Appended, StoreError>)>>,
+    pub(crate) appending: Appending,
     replies: HashMap<Ticket, Reply<Seq>>,
     next_ticket: u64,
     /// Answers that contain what is not durable yet, in the order of their places.
     states: VecDeque<(StateAnswer, Reply<StateAnswer>)>,
     pub(crate) snapshot: SnapshotWriter,
+    /// Who reads the features, if anybody does.
+    pub(crate) following: Option<Following>,
+    /// Those whose edits the index hears of with this turn.
+    told: Vec<oneshot::Sender<()>>,
     options: RoomOptions,
 }
 
@@ -97,13 +101,15 @@ impl Room {
         Self {
             core: Core::new(start, options.core),
             doc: shared.doc,
+            appending: Appending::new(shared.doc, store.clone()),
             store,
             peers: HashMap::new(),
-            appending: FuturesOrdered::new(),
             replies: HashMap::new(),
             next_ticket: 0,
             states: VecDeque::new(),
             snapshot,
+            following: None,
+            told: Vec::new(),
             options,
         }
     }
@@ -119,7 +125,29 @@ impl Room {
             self.request(now_ms, request, &mut fx);
         }
         self.core.end_turn(now_ms, &mut fx);
+        self.tell_followers();
         self.carry_out(fx)
+    }
+
+    /// The index hears of a turn before anyone is told that an edit of it is durable.
+    fn tell_followers(&mut self) {
+        let (upto, _) = self.core.positions();
+        let doc = self.core.replica().doc();
+        self.following
+            .take_if(|following| !following.tell(doc, upto));
+        for told in self.told.drain(..) {
+            // Whoever asked may be gone.
+            let _ = told.send(());
+        }
+    }
+
+    fn follow(&mut self, reply: Reply<Followed>) {
+        let (upto, _) = self.core.positions();
+        let doc = self.core.replica().doc();
+        let (following, followed) =
+            off_the_others(self.snapshot.size, || Following::begin(doc, upto));
+        self.following = Some(following);
+        let _ = reply.send(Ok(followed));
     }
 
     fn request(&mut self, now_ms: u64, request: Request, fx: &mut Effects) {
@@ -153,11 +181,33 @@ impl Room {
                 update,
                 origin,
             },
+            Request::Author {
+                writing,
+                origin,
+                told,
+                reply,
+            } => {
+                self.told.push(told);
+                Input::Author {
+                    ticket: self.ticket(reply),
+                    writing,
+                    origin,
+                }
+            }
+            Request::Settle { reply } => Input::Settle {
+                ticket: self.ticket(reply),
+            },
+            Request::Follow { reply } => return self.follow(reply),
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
             },
             Request::State { have, reply } => return self.answer_state(&have, reply, fx),
+            Request::Ledger { reply } => {
+                let ledger = self.core.replica().ledger();
+                let _ = reply.send(Ok(off_the_others(self.snapshot.size, || ledger.clone())));
+                return;
+            }
             Request::Summary { reply } => return self.answer_summary(reply),
             Request::Snapshot { reply } => {
                 self.snapshot.replies.push(reply);
@@ -203,12 +253,7 @@ impl Room {
     }
 
     fn carry_out(&mut self, fx: Effects) -> Result<(), End> {
-        if !fx.append.is_empty() {
-            let records = fx.append.len() as u64;
-            let appending = self.store.append(self.doc, fx.append);
-            self.appending
-                .push_back(appending.map(move |appended| (records, appended)).boxed());
-        }
+        self.appending.push(fx.append);
         for (session, message) in &fx.send {
             if let Some(peer) = self.peers.get(session) {
                 peer.send(message);
@@ -221,6 +266,14 @@ impl Room {
             if let Some(peer) = self.peers.get(&session) {
                 metrics::counter!("mapweave_updates_refused_total").increment(1);
                 peer.refused(number, refusal);
+            }
+        }
+        if fx.expired > 0 {
+            metrics::counter!("mapweave_held_expired_total").increment(fx.expired);
+        }
+        for (session, bytes) in fx.answered {
+            if let Some(peer) = self.peers.get(&session) {
+                peer.answered(bytes);
             }
         }
         for (session, upto) in fx.settled {
@@ -298,7 +351,11 @@ impl Room {
         let size = self.snapshot.size.max(self.core.since_snapshot().1);
         let encoded = off_the_others(size, || {
             let summary = summarize(replica.doc());
-            let held = replica.held().cloned().collect();
+            let held = replica.held_since().map(|(update, since_ms)| Held {
+                update: update.clone(),
+                since_ms,
+            });
+            let held = held.collect();
             replica.encode_state().map(|state| {
                 StoredState {
                     state,
@@ -358,8 +415,10 @@ impl Room {
 
     /// Waits for the log, then stores a snapshot if it would help the next load.
     pub(crate) async fn finish(&mut self) -> Result<(), End> {
-        while let Some((records, appended)) = self.appending.next().await {
-            self.appended(0, records, appended)?;
+        while !self.appending.is_empty() {
+            if let Step::Done(records, appended) = self.appending.next().await {
+                self.appended(0, records, appended)?;
+            }
         }
         let (records, bytes) = self.core.since_snapshot();
         if records >= SNAPSHOT_RECORDS_MIN || bytes >= self.options.snapshot_bytes {
@@ -438,14 +497,22 @@ impl Departing {
         match request {
             Request::Join { peer, .. } => peer.close(self.close.clone()),
             Request::Submit { reply, .. }
+            | Request::Author { reply, .. }
             | Request::Create { reply, .. }
+            | Request::Settle { reply }
             | Request::Snapshot { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::State { reply, .. } => {
                 let _ = reply.send(Err(self.error()));
             }
+            Request::Ledger { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
             Request::Summary { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Follow { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Leave(_)

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use mapweave_proto::{DocId, Scanned, Seq, scan};
 use mapweave_storage::{Kind, Record, StoreError, UpdateLog};
 
-use super::container::StoredState;
-use super::replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
+use super::container::{Held, StoredState};
+use super::replica::{HELD_ID_BYTES, HeldLimits, Outcome, Refused, Replica, StateCache};
 
 /// A map as its store has it.
 pub struct Loaded {
@@ -130,10 +130,14 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
         replica.restore(&state).map_err(refused(upto))?;
         cache = StateCache::new(state);
         for held in stored.held {
-            let held = scan(held, usize::MAX)
+            let Held { update, since_ms } = held;
+            let update = scan(update, usize::MAX)
                 .map_err(Refused::from)
                 .map_err(refused(upto))?;
-            replica.receive(held, u64::MAX).map_err(refused(upto))?;
+            replica.receive(update, u64::MAX).map_err(refused(upto))?;
+            if let Some(since_ms) = since_ms {
+                replica.stamp_held(since_ms);
+            }
         }
     }
     let mut tail = (0, 0);
@@ -160,10 +164,18 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
 /// # Errors
 /// Where the replica refuses what it once took.
 pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Refused> {
-    if !matches!(record.kind, Kind::Update | Kind::Gapped) {
-        return Ok(Vec::new());
+    match record.kind {
+        Kind::Update | Kind::Gapped => {}
+        Kind::Expired => {
+            let (ids, _) = record.payload.as_chunks::<HELD_ID_BYTES>();
+            replica.drop_held(&ids.iter().copied().collect());
+            return Ok(Vec::new());
+        }
+        _ => return Ok(Vec::new()),
     }
-    match replica.receive(scan(record.payload.clone(), usize::MAX)?, u64::MAX)? {
+    let outcome = replica.receive(scan(record.payload.clone(), usize::MAX)?, u64::MAX)?;
+    replica.stamp_held(record.time_ms);
+    match outcome {
         Outcome::Applied { brought, released } => {
             Ok(std::iter::once(brought).chain(released).collect())
         }

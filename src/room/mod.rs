@@ -4,9 +4,11 @@
 //! task carries them out. Start at [`Rooms::enter`].
 
 mod actor;
+mod appending;
 mod container;
 mod core;
 mod coverage;
+mod features;
 mod live;
 mod load;
 mod peer;
@@ -19,18 +21,21 @@ mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use container::{Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
-    Start, Ticket,
+    Audience, Broadcast, Core, CoreOptions, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS,
+    STATE_CACHE_MS, Start, Ticket, Writing,
 };
-pub use load::{Fetched, LoadError, Loaded, build, fetch, load, replay};
+pub use features::{Change, FeaturesError, Followed, LiveFeatures};
+pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
 pub use peer::{Outgoing, Peer};
 pub use presence::{
     PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
     PRESENCE_MEMORY_MS, Presence,
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
-pub use replica::{HeldLimits, Outcome, Refused, Replica, StateCache};
+pub use replica::{
+    Expired, HELD_ID_BYTES, HeldId, HeldLimits, Outcome, Refused, Replica, StateCache, Written,
+};
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

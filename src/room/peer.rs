@@ -15,6 +15,8 @@ pub trait Peer: Send + Sync + fmt::Debug {
     fn settled(&self, upto: u64);
     /// Update `number` of this connection was not taken.
     fn refused(&self, number: u64, refusal: Refusal);
+    /// The sync request of this connection that came last is answered; `bytes` had to be encoded for that.
+    fn answered(&self, bytes: u64);
     /// The connection has to end.
     fn close(&self, reason: CloseReason);
     /// Whether everything sent so far was handed to the network.

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use mapweave_proto::{Access, DocId, MapName, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_proto::{
+    Access, DocId, Ledger, MapName, Scanned, Seq, SessionId, StateVector, ToRoom,
+};
 use mapweave_storage::{Origin, UpdateLog};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
 use super::container::Summary;
 use super::core::Core;
+use super::features::FeaturesSlot;
 use super::peer::Peer;
 
 /// Requests that wait for a room; whoever has more to say waits itself.
@@ -90,12 +93,14 @@ pub(crate) struct RoomShared {
     used: AtomicU64,
     unwanted: AtomicBool,
     pub(crate) dismissed: CancellationToken,
+    pub(super) features: FeaturesSlot,
+    began: Instant,
 }
 
 /// A way into a live map. While one is held, the map stays loaded.
 #[derive(Clone)]
 pub struct RoomHandle {
-    shared: Arc<RoomShared>,
+    pub(super) shared: Arc<RoomShared>,
 }
 
 /// A connection's place in a map, given back when dropped.
@@ -118,10 +123,12 @@ impl Rooms {
     /// No map is live yet. `bytes_max`: what live maps nobody is in may hold together, about.
     pub fn new(
         store: Arc<dyn UpdateLog>,
-        options: RoomOptions,
+        mut options: RoomOptions,
         bytes_max: u64,
         tasks: TaskTracker,
     ) -> Arc<Self> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        options.core.unix_ms_at_zero = since_1970.map_or(0, |since| since.as_millis() as u64);
         Arc::new(Self {
             live: Mutex::new(Live {
                 rooms: HashMap::new(),
@@ -210,6 +217,8 @@ impl Rooms {
             used: AtomicU64::new(self.now_ms()),
             unwanted: AtomicBool::new(false),
             dismissed: CancellationToken::new(),
+            features: FeaturesSlot::default(),
+            began: self.began,
         });
         let actor = Actor {
             shared: shared.clone(),
@@ -288,9 +297,13 @@ impl Rooms {
             .sum()
     }
 
-    /// Ends a live map because it was deleted: its connections are told so.
-    pub fn dismiss(&self, name: &MapName) {
-        if let Some(shared) = self.lock().rooms.remove(name) {
+    /// Ends a live map because it was deleted: its connections are told so. Another map that has got its name
+    /// meanwhile goes on.
+    pub fn dismiss(&self, doc: DocId) {
+        let live = &mut self.lock().rooms;
+        let shared = live.values().find(|shared| shared.doc == doc).cloned();
+        if let Some(shared) = shared {
+            remove(live, &shared);
             shared.dismissed.cancel();
         }
     }
@@ -334,9 +347,16 @@ fn remove(live: &mut HashMap<MapName, Arc<RoomShared>>, shared: &Arc<RoomShared>
 impl RoomShared {
     /// Notes what the map costs.
     pub(crate) fn report(&self, core: &Core) {
-        let bytes =
-            ROOM_BYTES + core.update_bytes() * BYTES_PER_UPDATE_BYTE + core.cached_bytes() as u64;
+        let bytes = ROOM_BYTES
+            + core.update_bytes() * BYTES_PER_UPDATE_BYTE
+            + core.cached_bytes() as u64
+            + self.features.bytes();
         self.bytes.store(bytes, Relaxed);
+    }
+
+    /// Milliseconds since the server began.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
     }
 
     pub(crate) fn is_unwanted(&self) -> bool {
@@ -348,6 +368,11 @@ impl RoomHandle {
     /// What the map is called.
     pub fn name(&self) -> &MapName {
         &self.shared.name
+    }
+
+    /// The map's document.
+    pub fn doc(&self) -> DocId {
+        self.shared.doc
     }
 
     /// A place in the map for one more connection, if fewer than `places_max` are taken.
@@ -430,7 +455,10 @@ impl RoomHandle {
         .await
     }
 
-    /// Makes the map exist; resolves once that is durable.
+    /// Makes the map; resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`Refused::Exists`](super::Refused::Exists) where it exists, be it that somebody else is making it now.
     pub async fn create(&self, origin: Arc<Origin>) -> Result<Seq, RequestError> {
         self.ask(0, |reply| Request::Create { origin, reply }).await
     }
@@ -438,6 +466,11 @@ impl RoomHandle {
     /// What a reader with `have` lacks.
     pub async fn state(&self, have: StateVector) -> Result<StateAnswer, RequestError> {
         self.ask(0, |reply| Request::State { have, reply }).await
+    }
+
+    /// What the map holds, as far as its door must know: a copy, to try updates on.
+    pub async fn ledger(&self) -> Result<Ledger, RequestError> {
+        self.ask(0, |reply| Request::Ledger { reply }).await
     }
 
     /// What a list of maps tells of the map.
@@ -450,7 +483,7 @@ impl RoomHandle {
         self.ask(0, |reply| Request::Snapshot { reply }).await
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         bytes: usize,
         request: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Request,

@@ -4,52 +4,20 @@
 //! the document never holds pending parts; one that came too early is *held* here, whole, until what it
 //! builds on arrives. Pure: no clock, no task, no disk. Start at [`Replica::receive`].
 
-use std::collections::{HashMap, HashSet};
+mod cache;
+mod held;
+
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use mapweave_proto::{
-    ClientId, DoorError, Ledger, Outline, ScanError, Scanned, StateVector, Verdict, extend, scan,
-};
+use mapweave_proto::{ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, scan};
 use yrs::updates::decoder::Decode;
-
-use super::coverage;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
-/// Most held updates, in the whole map and of one session. Their number counts beside their bytes: each is
-/// judged again whenever something goes in.
-#[derive(Clone, Copy, Debug)]
-pub struct HeldLimits {
-    /// For the map, in bytes.
-    pub map_bytes_max: usize,
-    /// For one source, in bytes.
-    pub source_bytes_max: usize,
-    /// For the map, in updates.
-    pub map_updates_max: usize,
-    /// For one source, in updates.
-    pub source_updates_max: usize,
-}
-
-impl HeldLimits {
-    /// For replay: what was held once may be held again, whatever the limits are now.
-    pub const NONE: Self = Self {
-        map_bytes_max: usize::MAX,
-        source_bytes_max: usize::MAX,
-        map_updates_max: usize::MAX,
-        source_updates_max: usize::MAX,
-    };
-}
-
-impl Default for HeldLimits {
-    fn default() -> Self {
-        Self {
-            map_bytes_max: 16 << 20,
-            source_bytes_max: 4 << 20,
-            map_updates_max: 4_096,
-            source_updates_max: 1_024,
-        }
-    }
-}
+pub use cache::StateCache;
+use held::HeldUpdate;
+pub use held::{Expired, HELD_ID_BYTES, HeldId, HeldLimits};
 
 /// What became of an update.
 #[derive(Debug)]
@@ -72,7 +40,16 @@ pub enum Outcome {
     },
 }
 
-/// Why an update was not taken. The replica is as it was, except after [`Refused::Broken`].
+/// What the server's own edits came to.
+#[derive(Debug)]
+pub struct Written {
+    /// The edits.
+    pub written: Scanned,
+    /// What had waited for them, in the order in which it went in after them.
+    pub released: Vec<Scanned>,
+}
+
+/// Why an update, or a request to make the map, was not taken. The replica is as it was, except after [`Refused::Broken`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
@@ -105,6 +82,9 @@ pub enum Refused {
         /// Which limit was reached, in updates.
         limit: usize,
     },
+    /// A map that was to be made is there already.
+    #[error("the map exists already")]
+    Exists,
     /// The document did not survive the update: drop this replica and load it anew.
     #[error("the document could not take the update: {why}")]
     Broken {
@@ -122,32 +102,10 @@ pub struct Replica {
     limits: HeldLimits,
 }
 
-struct HeldUpdate {
-    source: u64,
-    update: Scanned,
-    /// Clients whose growth may let a part of it in.
-    missing: Vec<ClientId>,
-}
-
-impl HeldUpdate {
-    fn bytes(&self) -> usize {
-        held_bytes_of(&self.update)
-    }
-}
-
-/// What holding an update counts for: many small ones cost time and memory too.
-fn held_bytes_of(update: &Scanned) -> usize {
-    update.bytes().len() + HELD_OVERHEAD_BYTES
-}
-
 fn clients_of(updates: &[Scanned]) -> HashSet<ClientId> {
     let clients = updates.iter().flat_map(Scanned::clients);
     clients.map(|(client, ..)| client).collect()
 }
-
-/// Bytes that every held update counts for beside its own, so that a session's four MiB are at most some
-/// thousands of updates.
-const HELD_OVERHEAD_BYTES: usize = 1 << 10;
 
 impl Replica {
     /// An empty document. Every load gets a client id of its own, so that no id is ever used twice.
@@ -184,16 +142,6 @@ impl Replica {
         &self.ledger
     }
 
-    /// Updates that wait for others, oldest first.
-    pub fn held(&self) -> impl ExactSizeIterator<Item = &Bytes> {
-        self.held.iter().map(|h| h.update.bytes())
-    }
-
-    /// Bytes of the updates that wait, with a KiB for each.
-    pub fn held_bytes(&self) -> usize {
-        self.held_bytes
-    }
-
     /// Takes in a state that another replica made of what had passed its door. Judging it again as one update
     /// could refuse what came in by many: a state has all their dependencies at once.
     ///
@@ -224,6 +172,38 @@ impl Replica {
                 }),
             },
         }
+    }
+
+    /// Makes the server's own edits in one transaction; what they come to, nothing if they change nothing.
+    ///
+    /// # Errors
+    /// [`Refused::Broken`]: what was written is in the document and breaks a rule of the door.
+    pub fn write(
+        &mut self,
+        edit: impl FnOnce(&mut yrs::TransactionMut<'_>),
+    ) -> Result<Option<Written>, Refused> {
+        let broken = |why: String| Refused::Broken { why };
+        let doc = &self.doc;
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let mut txn = doc.transact_mut();
+            edit(&mut txn);
+            txn.has_changes().then(|| txn.encode_update_v1())
+        }));
+        let Some(bytes) = attempt.map_err(|panic| broken(panic_text(&*panic)))? else {
+            return Ok(None);
+        };
+        let written = scan(bytes.into(), usize::MAX).map_err(|error| broken(error.to_string()))?;
+        match self.ledger.judge(&written) {
+            Ok(Verdict::Fresh | Verdict::Overlap) => {}
+            Ok(Verdict::Nothing) => return Ok(None),
+            Ok(Verdict::Gap { .. }) => {
+                return Err(broken("an own edit builds on nothing".to_owned()));
+            }
+            Err(error) => return Err(broken(error.to_string())),
+        }
+        self.ledger.admit(&written);
+        let released = self.release_held(clients_of(std::slice::from_ref(&written)))?;
+        Ok(Some(Written { written, released }))
     }
 
     /// Whether `update` holds nothing that is not here already.
@@ -275,128 +255,6 @@ impl Replica {
         attempt.unwrap_or_else(|panic| Err(broken(panic_text(&*panic))))
     }
 
-    fn hold(
-        &mut self,
-        update: Scanned,
-        source: u64,
-        missing: Vec<ClientId>,
-    ) -> Result<Outcome, Refused> {
-        let ready = scan(self.ledger.ready_part(&update)?, usize::MAX)?;
-        if self.waits_already(&update, &ready) {
-            return self.take_in_ready(ready).map(|went_in| {
-                let mut went_in = went_in.into_iter();
-                match went_in.next() {
-                    Some(brought) => Outcome::Applied {
-                        brought,
-                        released: went_in.collect(),
-                    },
-                    None => Outcome::Nothing,
-                }
-            });
-        }
-        let bytes = held_bytes_of(&update);
-        let of_source = self.held.iter().filter(|h| h.source == source);
-        for (held, limit) in [
-            (self.held.len(), self.limits.map_updates_max),
-            (of_source.clone().count(), self.limits.source_updates_max),
-        ] {
-            if held >= limit {
-                return Err(Refused::TooManyHeld { held, limit });
-            }
-        }
-        let of_source: usize = of_source.map(HeldUpdate::bytes).sum();
-        for (held_bytes, limit_bytes) in [
-            (self.held_bytes, self.limits.map_bytes_max),
-            (of_source, self.limits.source_bytes_max),
-        ] {
-            if held_bytes.saturating_add(bytes) > limit_bytes {
-                return Err(Refused::HeldFull {
-                    held_bytes,
-                    limit_bytes,
-                });
-            }
-        }
-        let mut went_in = self.take_in_ready(ready)?;
-        self.held_bytes += bytes;
-        self.held.push(HeldUpdate {
-            source,
-            update,
-            missing: missing.clone(),
-        });
-        // What its ready part released may be what the rest of it waits for.
-        let grown = clients_of(&went_in);
-        went_in.extend(self.release_held(grown)?);
-        Ok(Outcome::Held { missing, went_in })
-    }
-
-    /// Whether all of `update` but its `ready` part is in updates that wait. Clients send what waits in their
-    /// own documents again with every sync, each time cut otherwise.
-    fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
-        let held = || self.held.iter().map(|held| &held.update);
-        let ends: HashMap<ClientId, u64> = ready.clients().map(|(c, _, end)| (c, end)).collect();
-        let reached = |client| {
-            let ready = ends.get(&client).copied().unwrap_or(0);
-            ready.max(self.ledger.clock(client))
-        };
-        held().any(|held| held.bytes() == update.bytes())
-            || coverage::covers(held(), update, reached)
-    }
-
-    /// Applies the part of an update with a gap that has all it builds on.
-    fn take_in_ready(&mut self, ready: Scanned) -> Result<Vec<Scanned>, Refused> {
-        match self.ledger.judge(&ready)? {
-            Verdict::Fresh | Verdict::Overlap => match self.take_in(ready)? {
-                Outcome::Applied { brought, released } => {
-                    Ok(std::iter::once(brought).chain(released).collect())
-                }
-                Outcome::Nothing | Outcome::Held { .. } => Ok(Vec::new()),
-            },
-            Verdict::Nothing | Verdict::Gap { .. } => Ok(Vec::new()),
-        }
-    }
-
-    /// Applies what is ready now of the updates that wait, until nothing more is. Those wholly in wait no longer.
-    /// Looks only at those that wait for a client that has `grown`, or grows with what goes in.
-    fn release_held(&mut self, mut grown: HashSet<ClientId>) -> Result<Vec<Scanned>, Refused> {
-        let mut went_in = Vec::new();
-        let mut index = 0;
-        while let Some(held) = self.held.get_mut(index) {
-            if !held.missing.iter().any(|client| grown.contains(client)) {
-                index += 1;
-                continue;
-            }
-            let (ready, waits) = match self.ledger.judge(&held.update) {
-                Ok(Verdict::Gap { missing }) => {
-                    held.missing = missing.into_iter().map(|(client, _)| client).collect();
-                    (self.ledger.ready_part(&held.update).ok(), true)
-                }
-                Ok(Verdict::Fresh) => (Some(held.update.bytes().clone()), false),
-                Ok(Verdict::Overlap) => (Some(self.ledger.fresh_part(&held.update)), false),
-                // What breaks a rule once its base is known is dropped here and stays in the log.
-                Ok(Verdict::Nothing) | Err(_) => (None, false),
-            };
-            if waits {
-                index += 1;
-            } else {
-                self.held_bytes -= self.held.remove(index).bytes();
-            }
-            let Some(Ok(ready)) = ready.map(|bytes| scan(bytes, usize::MAX)) else {
-                continue;
-            };
-            if matches!(
-                self.ledger.judge(&ready),
-                Ok(Verdict::Fresh | Verdict::Overlap)
-            ) {
-                self.apply(ready.bytes())?;
-                self.ledger.admit(&ready);
-                grown.extend(clients_of(std::slice::from_ref(&ready)));
-                went_in.push(ready);
-                index = 0;
-            }
-        }
-        Ok(went_in)
-    }
-
     /// The whole document as one update, without what is held.
     ///
     /// # Errors
@@ -424,80 +282,6 @@ impl Replica {
     }
 }
 
-/// Encoded state of a map for those who join, made once and shared: a state and the updates since.
-#[derive(Default)]
-pub struct StateCache {
-    base: Option<Outline>,
-    tail: Vec<Outline>,
-    tail_bytes: usize,
-    joined: Option<Bytes>,
-}
-
-impl StateCache {
-    /// A cache that begins with `state`.
-    ///
-    /// # Errors
-    /// Where `state` is no update.
-    pub fn new(state: Scanned) -> Self {
-        Self {
-            base: Some(state.outline()),
-            ..Self::default()
-        }
-    }
-
-    /// Notes what the document newly took in.
-    pub fn push(&mut self, brought: &Scanned) {
-        let Some(base) = &self.base else { return };
-        self.joined = None;
-        self.tail_bytes += brought.bytes().len();
-        if self.tail_bytes > base.bytes().len().max(TAIL_BYTES_MIN) {
-            self.clear();
-        } else {
-            self.tail.push(brought.clone().outline());
-        }
-    }
-
-    /// Gives the memory back; the next one who joins pays for encoding.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Bytes kept.
-    pub fn bytes(&self) -> usize {
-        let part = |b: Option<&Bytes>| b.map_or(0, Bytes::len);
-        part(self.base.as_ref().map(Outline::bytes)) + part(self.joined.as_ref()) + self.tail_bytes
-    }
-
-    /// The whole state of `replica` as one update.
-    ///
-    /// # Errors
-    /// As [`Replica::encode_state`].
-    pub fn state(&mut self, replica: &Replica) -> Result<Bytes, Refused> {
-        if let Some(state) = self.ready() {
-            return Ok(state);
-        }
-        let state = replica.encode_state()?;
-        self.clear();
-        self.base = scan(state.clone(), usize::MAX).ok().map(Scanned::outline);
-        Ok(state)
-    }
-
-    /// The state if it can be told without the document.
-    fn ready(&mut self) -> Option<Bytes> {
-        let base = self.base.as_ref()?;
-        if self.tail.is_empty() {
-            return Some(base.bytes().clone());
-        }
-        if self.joined.is_none() {
-            self.joined = extend(base, &self.tail).ok();
-        }
-        self.joined.clone()
-    }
-}
-
-/// Below this many bytes of updates a cached state is joined with them rather than encoded anew.
-const TAIL_BYTES_MIN: usize = 64 << 10;
-
 /// What [`scan`] found wrong, as a refusal.
 impl From<ScanError> for Refused {
     fn from(error: ScanError) -> Self {
@@ -514,213 +298,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use mapweave_proto::concat;
-    use yrs::{Map, WriteTxn};
-
-    /// One update per key, all of one client.
-    fn updates(client: u64, keys: &[&str]) -> Vec<Scanned> {
-        let doc = Doc::with_client_id(client);
-        let map = doc.get_or_insert_map("feat");
-        let mut out = Vec::new();
-        for key in keys {
-            let mut txn = doc.transact_mut();
-            map.insert(&mut txn, *key, 1);
-            out.push(scan(txn.encode_update_v1().into(), usize::MAX).unwrap());
-        }
-        out
-    }
-
-    fn keys(replica: &Replica) -> Vec<String> {
-        let txn = replica.doc().transact();
-        let mut keys: Vec<_> = txn
-            .get_map("feat")
-            .map_or(Vec::new(), |m| m.keys(&txn).map(str::to_owned).collect());
-        keys.sort();
-        keys
-    }
-
-    #[test]
-    fn an_early_update_waits_whole_and_goes_in_when_its_base_comes() {
-        let [a, b, c] = updates(7, &["a", "b", "c"]).try_into().unwrap();
-        let mut replica = Replica::new(HeldLimits::default());
-        assert!(matches!(
-            replica.receive(c.clone(), 1),
-            Ok(Outcome::Held { .. })
-        ));
-        assert!(matches!(replica.receive(c, 1), Ok(Outcome::Nothing)));
-        assert!(matches!(replica.receive(b, 1), Ok(Outcome::Held { .. })));
-        assert!(keys(&replica).is_empty());
-        let Ok(Outcome::Applied { released, .. }) = replica.receive(a.clone(), 1) else {
-            panic!()
-        };
-        assert_eq!(
-            (released.len(), replica.held().len(), replica.held_bytes()),
-            (2, 0, 0)
-        );
-        assert_eq!(keys(&replica), ["a", "b", "c"]);
-        assert!(matches!(replica.receive(a, 1), Ok(Outcome::Nothing)));
-    }
-
-    #[test]
-    fn what_is_ready_of_an_update_with_a_gap_goes_in_at_once() {
-        let (ours, theirs) = (updates(7, &["a", "b"]), updates(9, &["c"]));
-        let mixed = concat(&[&ours[1], &theirs[0]]).unwrap();
-        let mut replica = Replica::new(HeldLimits::default());
-        let held = replica
-            .receive(scan(mixed, usize::MAX).unwrap(), 1)
-            .unwrap();
-        assert!(matches!(held, Outcome::Held { went_in, .. } if went_in.len() == 1));
-        assert_eq!(keys(&replica), ["c"]);
-        replica.receive(ours[0].clone(), 1).unwrap();
-        assert_eq!(
-            (keys(&replica), replica.held().len()),
-            (vec!["a".into(), "b".into(), "c".into()], 0)
-        );
-    }
-
-    #[test]
-    fn an_update_goes_in_when_its_own_ready_part_releases_what_the_rest_waits_for() {
-        let [a, b, c] = updates(7, &["a", "b", "c"]).try_into().unwrap();
-        let theirs = updates(9, &["e"]).remove(0);
-        // Held: "b", and theirs behind a hole that "c" stands for.
-        let mut replica = Replica::new(HeldLimits::default());
-        replica.receive(b, 1).unwrap();
-        let holed = yrs::merge_updates_v1([&**a.bytes(), &**c.bytes(), &**theirs.bytes()]).unwrap();
-        let holed = scan(holed.into(), usize::MAX).unwrap();
-        let outcome = replica.receive(holed, 1).unwrap();
-        assert!(matches!(outcome, Outcome::Held { .. }));
-        assert_eq!((keys(&replica).len(), replica.held().len()), (4, 0));
-    }
-
-    #[test]
-    fn what_waits_already_is_not_held_again_however_it_is_cut() {
-        let ours = updates(7, &["a", "b", "c", "d"]);
-        let theirs = updates(9, &["e"]);
-        let mut replica = Replica::new(HeldLimits::default());
-        for update in &ours[1..3] {
-            replica.receive(update.clone(), 1).unwrap();
-        }
-        let both = scan(concat(&[&ours[1], &ours[2]]).unwrap(), usize::MAX).unwrap();
-        let again = replica.receive(both, 2).unwrap();
-        assert!(matches!(again, Outcome::Nothing));
-        let more = concat(&[&ours[1], &ours[2], &theirs[0]]).unwrap();
-        let ready = replica.receive(scan(more, usize::MAX).unwrap(), 2).unwrap();
-        assert!(matches!(ready, Outcome::Applied { .. }));
-        assert_eq!(
-            (keys(&replica), replica.held().len()),
-            (vec!["e".into()], 2)
-        );
-        let longer = concat(&[&ours[2], &ours[3]]).unwrap();
-        let longer = replica
-            .receive(scan(longer, usize::MAX).unwrap(), 2)
-            .unwrap();
-        assert!(matches!(longer, Outcome::Held { .. }));
-    }
-
-    #[test]
-    fn somebody_elses_structs_at_the_same_clocks_do_not_stand_for_what_waits() {
-        let honest = updates(7, &["a", "b"]);
-        let forged = updates(7, &["x", "y"]);
-        let mut replica = Replica::new(HeldLimits::default());
-        replica.receive(forged[1].clone(), 1).unwrap();
-        let held = replica.receive(honest[1].clone(), 2).unwrap();
-        assert!(matches!(held, Outcome::Held { .. }));
-        let again = replica.receive(honest[1].clone(), 2).unwrap();
-        assert!(matches!(again, Outcome::Nothing));
-    }
-
-    #[test]
-    fn what_waits_is_bounded_for_a_source_and_for_the_map() {
-        let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
-        let size = held_bytes_of(&b);
-        let limits = HeldLimits {
-            map_bytes_max: 2 * size + 1,
-            source_bytes_max: size + 1,
-            ..HeldLimits::default()
-        };
-        let mut replica = Replica::new(limits);
-        assert!(replica.receive(b, 1).is_ok());
-        let full = |limit_bytes, held_bytes| Refused::HeldFull {
-            held_bytes,
-            limit_bytes,
-        };
-        assert_eq!(
-            replica.receive(c.clone(), 1).unwrap_err(),
-            full(size + 1, size)
-        );
-        assert!(replica.receive(c, 2).is_ok());
-        assert_eq!(
-            replica.receive(d, 3).unwrap_err(),
-            full(2 * size + 1, 2 * size)
-        );
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_number_too() {
-        let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
-        let limits = HeldLimits {
-            map_updates_max: 2,
-            source_updates_max: 1,
-            ..HeldLimits::default()
-        };
-        let mut replica = Replica::new(limits);
-        replica.receive(b, 1).unwrap();
-        let full = |held, limit| Refused::TooManyHeld { held, limit };
-        assert_eq!(replica.receive(c.clone(), 1).unwrap_err(), full(1, 1));
-        replica.receive(c, 2).unwrap();
-        assert_eq!(replica.receive(d, 3).unwrap_err(), full(2, 2));
-    }
-
-    #[test]
-    fn a_state_that_repeats_what_is_there_brings_only_the_rest() {
-        let all = updates(7, &["a", "b"]);
-        let mut replica = Replica::new(HeldLimits::default());
-        replica.receive(all[0].clone(), 1).unwrap();
-        let whole = scan(concat(&[&all[0], &all[1]]).unwrap(), usize::MAX).unwrap();
-        let Ok(Outcome::Applied { brought, .. }) = replica.receive(whole, 2) else {
-            panic!()
-        };
-        assert_eq!(brought.clients().collect::<Vec<_>>(), [(ClientId(7), 1, 2)]);
-    }
-
-    #[test]
-    fn a_cached_state_joined_with_later_updates_is_the_state() {
-        let all = updates(7, &["a", "b", "c"]);
-        let mut replica = Replica::new(HeldLimits::default());
-        replica.receive(all[0].clone(), 1).unwrap();
-        let mut cache = StateCache::new(all[0].clone());
-        for update in &all[1..] {
-            replica.receive(update.clone(), 1).unwrap();
-            cache.push(update);
-        }
-        let mut copy = Replica::new(HeldLimits::default());
-        copy.receive(scan(cache.state(&replica).unwrap(), usize::MAX).unwrap(), 1)
-            .unwrap();
-        assert_eq!(keys(&copy), ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn a_deletion_that_was_made_here_already_is_no_news() {
-        // Two clients write one key; whoever loses is deleted by yrs itself, on every replica.
-        let ours = updates(7, &["k"]);
-        let theirs = updates(9, &["k"]);
-        let mut replica = Replica::new(HeldLimits::default());
-        let other = Doc::with_client_id(11);
-        for update in ours.iter().chain(&theirs) {
-            replica.receive(update.clone(), 1).unwrap();
-            let mut txn = other.transact_mut();
-            txn.get_or_insert_map("feat");
-            txn.apply_update(Update::decode_v1(update.bytes()).unwrap())
-                .unwrap();
-        }
-        let state = other
-            .transact()
-            .encode_state_as_update_v1(&yrs::StateVector::default());
-        let state = scan(state.into(), usize::MAX).unwrap();
-        assert!(replica.brings_nothing(&state));
-        assert!(matches!(replica.receive(state, 2), Ok(Outcome::Nothing)));
-    }
-}
+mod tests;

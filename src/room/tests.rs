@@ -17,7 +17,7 @@ use mapweave_proto::{
 };
 use mapweave_storage::{
     Appended, Head, Health, HealthWatch, Identity, Kind, MapEntry, MemoryLog, NewRecord, Origin,
-    Record, Report, Snapshot, StoreError, UpdateLog,
+    Permit, Record, Report, Snapshot, StoreError, UpdateLog,
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,7 @@ const ALICE: SessionId = SessionId(1);
 struct Gated {
     log: MemoryLog,
     appends: watch::Sender<bool>,
+    permits: watch::Sender<bool>,
     reads: watch::Sender<bool>,
     panics: AtomicBool,
 }
@@ -40,6 +41,7 @@ impl Gated {
         Arc::new(Self {
             log: MemoryLog::new(),
             appends: watch::Sender::new(true),
+            permits: watch::Sender::new(true),
             reads: watch::Sender::new(true),
             panics: AtomicBool::new(false),
         })
@@ -77,6 +79,10 @@ impl UpdateLog for Gated {
     ) -> BoxFuture<'static, Result<Appended, StoreError>> {
         assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
         behind(&self.appends, self.log.append(doc, records))
+    }
+
+    fn reserve(&self, _: usize) -> BoxFuture<'static, Permit> {
+        behind(&self.permits, async { Permit::free() }.boxed())
     }
 
     fn snapshot(
@@ -157,6 +163,7 @@ impl Listener {
 impl Peer for Listener {
     fn send(&self, _: &Outgoing) {}
     fn settled(&self, _: u64) {}
+    fn answered(&self, _: u64) {}
     fn refused(&self, _: u64, _: Refusal) {}
 
     fn close(&self, reason: CloseReason) {
@@ -286,7 +293,9 @@ async fn a_map_that_is_deleted_while_it_is_loaded_closes_at_once_and_takes_nothi
     let peer = join(&room).await;
     room.heard(ALICE, says(1, edit(9, 2))).await.unwrap();
     store.add(doc, Kind::Deleted, Bytes::new()).await;
-    rooms.dismiss(&name());
+    rooms.dismiss(DocId::fresh());
+    assert!(rooms.is_live(&name()));
+    rooms.dismiss(doc);
     assert_eq!(peer.closed().await, CloseReason::Deleted);
     store.reads.send_replace(true);
     while room.heard(ALICE, ToRoom::QueryAwareness).await.is_ok() {
@@ -346,4 +355,106 @@ async fn a_map_that_somebody_looks_at_and_nobody_wrote_to_is_unknown_to_readers(
     assert_eq!(read(), Some(EnterError::Unknown { name: name() }));
     room.create(Arc::default()).await.unwrap();
     assert_eq!(read(), None);
+}
+
+#[tokio::test]
+async fn of_two_who_make_a_map_at_once_one_has_made_it() {
+    let store = Gated::new();
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Open).unwrap();
+    store.appends.send_replace(false);
+    let mut first = pin!(room.create(Arc::default()));
+    assert!(poll!(&mut first).is_pending());
+    // The first is not durable yet, and may never be; the second has not made it all the same.
+    let second = room.create(Arc::default()).await;
+    assert!(matches!(
+        second,
+        Err(RequestError::Refused(Refused::Exists))
+    ));
+    store.appends.send_replace(true);
+    assert_eq!(first.await.unwrap(), Seq(1));
+}
+
+#[tokio::test]
+async fn a_room_whose_store_has_no_room_takes_nothing_in_and_goes_on_when_it_has() {
+    let store = Gated::new();
+    let doc = existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    room.summary().await.unwrap();
+    store.permits.send_replace(false);
+    let mut first = pin!(room.submit(edit(9, 1), Arc::default()));
+    assert!(poll!(&mut first).is_pending());
+    let mut second = pin!(room.submit(edit(11, 1), Arc::default()));
+    for _ in 0..100 {
+        assert!(poll!(&mut first).is_pending());
+        assert!(poll!(&mut second).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.head(doc).unwrap().unwrap().last, Seq(2));
+    store.permits.send_replace(true);
+    assert_eq!(first.await.unwrap(), Seq(3));
+    assert_eq!(second.await.unwrap(), Seq(4));
+}
+
+#[tokio::test]
+async fn a_room_that_stops_waits_for_the_room_that_its_records_need() {
+    let store = Gated::new();
+    existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    room.summary().await.unwrap();
+    store.permits.send_replace(false);
+    let mut writing = pin!(room.submit(edit(9, 1), Arc::default()));
+    for _ in 0..100 {
+        assert!(poll!(&mut writing).is_pending());
+        tokio::task::yield_now().await;
+    }
+    rooms.stop();
+    store.permits.send_replace(true);
+    assert_eq!(writing.await.unwrap(), Seq(3));
+}
+
+/// Two edits of one client, the second of which builds on the first.
+fn two_edits() -> [Scanned; 2] {
+    let doc = Doc::with_client_id(7);
+    let map = doc.get_or_insert_map("feat");
+    ["a", "b"].map(|key| {
+        let mut txn = doc.transact_mut();
+        map.insert(&mut txn, key, 1);
+        scan(txn.encode_update_v1().into(), usize::MAX).unwrap()
+    })
+}
+
+#[tokio::test]
+async fn what_was_given_up_stays_so_however_the_map_is_loaded() {
+    let [base, early] = two_edits();
+    let mut replica = Replica::new(HeldLimits::default());
+    replica.receive(early.clone(), 1).unwrap();
+    let expired = replica.expire_held(5, 0);
+    assert_eq!((expired.len(), replica.held_bytes()), (1, 0));
+    let store = Gated::new();
+    let doc = DocId::fresh();
+    let name = name();
+    store.add(doc, Kind::Created { name }, Bytes::new()).await;
+    store.add(doc, Kind::Gapped, early.bytes().clone()).await;
+    let log: Arc<dyn UpdateLog> = store.clone();
+    let loaded = load(&log, doc).await.unwrap();
+    let waits = loaded.replica.held_since().next().unwrap();
+    assert!(waits.1.is_some_and(|since_ms| since_ms > 1_700_000_000_000));
+    let id = Bytes::copy_from_slice(&expired[0].id);
+    store.add(doc, Kind::Expired, id).await;
+    store.add(doc, Kind::Update, base.bytes().clone()).await;
+    let loaded = load(&log, doc).await.unwrap();
+    assert_eq!(loaded.replica.held().len(), 0);
+    assert_eq!(
+        loaded
+            .replica
+            .ledger()
+            .state_vector()
+            .iter()
+            .map(|(_, c)| c)
+            .sum::<u64>(),
+        1
+    );
 }

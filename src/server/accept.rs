@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ const BACKLOG: u32 = 4096;
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often the other end of a silent connection is asked for a sign of life before it is taken for gone.
+const PROBES: u32 = 3;
+
 /// Who is at the other end of a connection; lies among the extensions of every request.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
@@ -36,6 +40,8 @@ pub struct AcceptOptions {
     pub connections_max: usize,
     /// How long a client may take for the head of a request.
     pub header_timeout: Duration,
+    /// How long the other end may leave unanswered what it is sent.
+    pub unanswered: Duration,
     /// Which hosts and origins are answered.
     pub hosts: Arc<HostPolicy>,
 }
@@ -71,7 +77,7 @@ pub async fn serve<F>(
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, options.unanswered) => accepted,
         };
         let Some((stream, address, place)) = accepted else {
             continue;
@@ -119,12 +125,15 @@ pub async fn serve<F>(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    unanswered: Duration,
 ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, address)) => {
-            // Small messages go out at once; a socket without it still works.
-            let _ = stream.set_nodelay(true);
+            // A socket without these still works.
+            if let Err(error) = prepare(&stream, unanswered) {
+                tracing::debug!(%address, %error, "a connection goes without its options");
+            }
             Some((stream, address, place))
         }
         Err(error) => {
@@ -133,6 +142,19 @@ async fn accept(
             None
         }
     }
+}
+
+/// Small messages go out at once, and whoever vanishes without a word is noticed: by what it leaves unanswered,
+/// or by the silence after a question where nothing is sent.
+fn prepare(stream: &TcpStream, unanswered: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let timeout_ms = u32::try_from(unanswered.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, timeout_ms)?;
+    sockopt::set_tcp_keepidle(stream, unanswered)?;
+    sockopt::set_tcp_keepintvl(stream, unanswered / PROBES)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 fn check(hosts: &HostPolicy, request: &hyper::Request<hyper::body::Incoming>) -> Option<Problem> {
@@ -152,4 +174,25 @@ fn check(hosts: &HostPolicy, request: &hyper::Request<hyper::body::Incoming>) ->
         "This request is not for this server",
         refused.to_string(),
     ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_notices_that_its_other_end_is_gone() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let _theirs = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let places = Arc::new(Semaphore::new(1));
+        let unanswered = Duration::from_secs(30);
+        let (ours, ..) = accept(&listener, &places, unanswered).await.unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&ours).unwrap(), 30_000);
+        assert!(sockopt::socket_keepalive(&ours).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&ours).unwrap(), unanswered);
+        assert!(ours.nodelay().unwrap());
+    }
 }

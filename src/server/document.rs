@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
 use mapweave_proto::{StateVector, scan};
 use mapweave_storage::Protocol;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use warp::http::{Response, StatusCode, header};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, origin};
+use super::upload::{self, Upload, UploadLimits};
 use crate::room::IfUnknown;
 
 /// The only media type of a posted update. Pages of other origins cannot send it without asking first.
@@ -68,11 +69,12 @@ pub async fn read(
         .map_err(|error| Problem::unavailable(error.to_string()))
 }
 
-/// POST `/api/v1/maps/{map}/state`: answers once the update is durable.
+/// POST `/api/v1/maps/{map}/state`: answers once the update is durable. One that is too large to be one update is
+/// written in pieces once all of it has arrived and was checked.
 pub async fn write<S, B, E>(
     app: Arc<App>,
     segment: String,
-    media_type: Option<String>,
+    (media_type, declared_bytes): (Option<String>, Option<u64>),
     body: S,
     address: PeerAddress,
 ) -> Result<impl Reply, Problem>
@@ -81,22 +83,29 @@ where
     B: Buf,
     E: std::fmt::Display,
 {
-    if media_type.as_deref() != Some(UPDATE_MEDIA_TYPE) {
-        return Err(Problem::media_type(UPDATE_MEDIA_TYPE));
-    }
+    upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
     let room = app.enter(&segment, IfUnknown::Open)?;
-    let limit_bytes = app.config.limits.update_bytes_max;
-    let update = scan(collect(body, limit_bytes).await?, limit_bytes).map_err(|error| {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Problem::new(
-            status,
-            "refused-update",
-            "The update was refused; nothing was changed",
-            error.to_string(),
-        )
-    })?;
-    let seq = room.submit(update, origin(address, Protocol::Rest)).await?;
+    let limits = &app.config.limits;
+    let limits = UploadLimits {
+        update_bytes_max: limits.update_bytes_max,
+        state_bytes_max: limits.state_bytes_max,
+        named: "limits.state_bytes_max",
+        pause_max: upload::PAUSE_MAX,
+    };
+    let into = upload::Into {
+        spool: Some(&app.spool),
+        unfinished: &app.unfinished,
+    };
+    let origin = origin(address, Protocol::Rest);
+    let seq = match upload::receive(body, declared_bytes, limits, into).await? {
+        Upload::Small(bytes) => {
+            let update = scan(bytes, limits.update_bytes_max)
+                .map_err(|error| Problem::refused_update(error.to_string()))?;
+            room.submit(update, origin).await?
+        }
+        Upload::Large(spooled) => upload::apply(app.clone(), room, spooled, origin).await?,
+    };
     Ok(warp::reply::json(&json!({ "seq": seq.0, "durable": true })))
 }
 
@@ -104,26 +113,4 @@ fn state_vector(text: &str) -> Result<StateVector, Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
     let vector = bytes.and_then(|bytes| StateVector::decode(bytes.into()).ok());
     vector.ok_or_else(|| Problem::bad_request("`sv` is no state vector in base64url"))
-}
-
-async fn collect<B: Buf, E: std::fmt::Display>(
-    body: impl Stream<Item = Result<B, E>>,
-    limit_bytes: usize,
-) -> Result<Bytes, Problem> {
-    let mut body = std::pin::pin!(body);
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let mut chunk =
-            chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
-        if bytes.len() + chunk.remaining() > limit_bytes {
-            return Err(Problem::too_large(limit_bytes));
-        }
-        while chunk.has_remaining() {
-            let part = chunk.chunk();
-            bytes.extend_from_slice(part);
-            let length = part.len();
-            chunk.advance(length);
-        }
-    }
-    Ok(bytes.freeze())
 }

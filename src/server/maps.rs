@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
 use mapweave_proto::{DocId, MapName};
 use mapweave_storage::{Kind, MapEntry, NewRecord, Origin, Protocol};
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,15 @@ use warp::http::{StatusCode, header};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, map_name, origin};
+use super::upload;
 use crate::room::{IfUnknown, Summary};
 use crate::time::rfc3339_ms;
+
+/// Most bytes of a JSON body.
+const JSON_BYTES_MAX: usize = 64 << 10;
+
+/// The only media type of one.
+const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// A map in the list.
 #[derive(Debug, Clone, Serialize)]
@@ -80,22 +88,24 @@ pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
 }
 
 /// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
-pub async fn create(
+pub async fn create<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
-    new: NewMap,
+    media_type: Option<String>,
+    body: impl Stream<Item = Result<B, E>>,
     address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
+    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
+    let body = upload::collect(&app, body, JSON_BYTES_MAX).await?;
+    let new: NewMap = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!("the body is not as it should be: {error}"))
+    })?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
     app.check_writable()?;
     let existing = app.rooms.store().map(&name);
     if existing.as_ref().is_some_and(|entry| !entry.deleted) {
-        let detail = format!("there is a map {name:?} already");
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "name-taken",
-            "The name is taken",
-            detail,
-        ));
+        return Err(Problem::name_taken(format!(
+            "there is a map {name:?} already"
+        )));
     }
     let by = origin(address, Protocol::Rest);
     if existing.is_some() {
@@ -140,7 +150,7 @@ pub async fn delete(
         origin(address, Protocol::Rest),
     )
     .await?;
-    app.rooms.dismiss(&entry.name);
+    app.rooms.dismiss(entry.id);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -227,11 +237,7 @@ mod tests {
         store.append(DocId::fresh(), records).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn a_map_that_cannot_be_loaded_is_listed_with_its_problem_and_hides_no_other() {
-        let store = MemoryLog::new();
-        add(&store, "bad", &[0xff]).await;
-        add(&store, "good", &[0, 0]).await;
+    fn app(store: MemoryLog) -> Arc<App> {
         let config = Arc::new(Config::default());
         let tasks = TaskTracker::new();
         let rooms = Rooms::new(
@@ -241,8 +247,48 @@ mod tests {
             tasks.clone(),
         );
         let stop = CancellationToken::new();
-        let app = App::new(rooms, config, Arc::new(String::new), tasks, stop);
-        let answer = list(app).await.map_err(|p| p.detail().to_owned()).unwrap();
+        App::new(rooms, config, Arc::new(String::new), tasks, stop)
+    }
+
+    async fn made(app: &Arc<App>) -> bool {
+        let body = Ok::<_, std::convert::Infallible>(Bytes::from_static(br#"{"name":"m"}"#));
+        let body = futures_util::stream::iter([body]);
+        let json = Some(JSON_MEDIA_TYPE.to_owned());
+        let address = PeerAddress(([127, 0, 0, 1], 1).into());
+        match create(app.clone(), json, body, address).await {
+            Ok(_) => true,
+            Err(problem) => {
+                assert_eq!(problem.into_response().status(), StatusCode::CONFLICT);
+                false
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_who_make_a_map_of_one_name_exactly_one_does() {
+        let app = app(MemoryLog::new());
+        let name = MapName::parse("m").unwrap();
+        // At first there is none of the name, then one that was deleted.
+        for _ in 0..2 {
+            let all = (0..8).map(|_| made(&app));
+            let made = futures_util::future::join_all(all).await;
+            assert_eq!(made.iter().filter(|made| **made).count(), 1);
+            let doc = app.rooms.store().map(&name).unwrap().id;
+            let by = Arc::new(Origin::default());
+            append_one(&app, doc, Kind::Deleted, by).await.unwrap();
+            app.rooms.dismiss(doc);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_map_that_cannot_be_loaded_is_listed_with_its_problem_and_hides_no_other() {
+        let store = MemoryLog::new();
+        add(&store, "bad", &[0xff]).await;
+        add(&store, "good", &[0, 0]).await;
+        let answer = list(app(store))
+            .await
+            .map_err(|p| p.detail().to_owned())
+            .unwrap();
         let body = answer.into_response().into_body().collect().await.unwrap();
         let maps: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
         assert_eq!(

@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod features;
 mod maps;
 mod origin;
 mod page;
@@ -12,6 +13,8 @@ mod routes;
 mod socket;
 mod state;
 mod status;
+mod unfinished;
+mod upload;
 mod verify;
 mod ws;
 
@@ -78,9 +81,13 @@ pub async fn run(
         tasks.clone(),
         stop.clone(),
     );
+    if let Err(error) = app.spool.clear() {
+        tracing::warn!(%error, "what is left of earlier uploads cannot be removed");
+    }
     let options = accept::AcceptOptions {
         connections_max: config.limits.connections_max,
         header_timeout: Duration::from_secs(config.limits.header_timeout_s),
+        unanswered: Duration::from_secs(config.limits.unanswered_s),
         hosts: Arc::new(HostPolicy::new(
             listener.local_addr()?.ip(),
             &config.server.allowed_hosts,
@@ -155,6 +162,8 @@ fn room_options(config: &Config) -> RoomOptions {
         },
         core: CoreOptions {
             presence_expiry_ms: config.room.presence_expiry_s * 1_000,
+            held_expiry_ms: config.room.held_expiry_s * 1_000,
+            ..CoreOptions::default()
         },
     }
 }

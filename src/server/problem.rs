@@ -5,7 +5,7 @@ use warp::Reply;
 use warp::http::{HeaderValue, Response, StatusCode, header};
 use warp::hyper::body::Bytes;
 
-use crate::room::{EnterError, RequestError};
+use crate::room::{EnterError, Refused, RequestError};
 
 /// An error for a client: what is wrong, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +38,11 @@ impl Problem {
         }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What is wrong with this request in particular, for people.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -50,6 +55,16 @@ impl Problem {
             "bad-map-name",
             "This is no map name",
             error.to_string(),
+        )
+    }
+
+    /// A map that was to be made under the name of another.
+    pub fn name_taken(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "name-taken",
+            "The name is taken",
+            detail,
         )
     }
 
@@ -74,10 +89,10 @@ impl Problem {
         )
     }
 
-    /// More bytes than the limit.
-    pub fn too_large(limit_bytes: usize) -> Self {
+    /// More bytes than the limit, which the setting `key` has.
+    pub fn too_large(limit_bytes: u64, key: &str) -> Self {
         let detail = format!(
-            "the limit is {limit_bytes} bytes (limits.update_bytes_max); nothing was changed: send less at once, or have an operator import the data"
+            "the limit is {limit_bytes} bytes ({key}); nothing was changed: send less at once, or have an operator raise the limit or import the data"
         );
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -85,6 +100,29 @@ impl Problem {
             "The body is too large",
             detail,
         )
+    }
+
+    /// An update that breaks a rule: which, and where.
+    pub fn refused_update(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused-update",
+            "The update was refused; nothing was changed",
+            detail,
+        )
+    }
+
+    /// The same, of an update that goes in in pieces, `written` of which are stored.
+    #[must_use]
+    pub fn after_pieces(mut self, written: u64) -> Self {
+        if written > 0 {
+            self.title = "The update was not written to its end";
+            self.detail = format!(
+                "{}; {written} pieces were written and stay: send the same again to go on",
+                self.detail
+            );
+        }
+        self
     }
 
     /// No such address.
@@ -145,15 +183,8 @@ impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Unavailable { .. } => Self::unavailable(error.to_string()),
-            RequestError::Refused(_) => {
-                let title = "The update was refused; nothing was changed";
-                Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "refused-update",
-                    title,
-                    error.to_string(),
-                )
-            }
+            RequestError::Refused(Refused::Exists) => Self::name_taken(error.to_string()),
+            RequestError::Refused(_) => Self::refused_update(error.to_string()),
         }
     }
 }

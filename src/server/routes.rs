@@ -17,9 +17,6 @@ use super::{maps, page, socket, status};
 
 type Answer = Result<warp::reply::Response, Infallible>;
 
-/// Most bytes of a JSON body.
-const JSON_BYTES_MAX: u64 = 64 << 10;
-
 /// The server's routes. Every request gets an answer; errors are `application/problem+json`.
 pub fn routes(
     app: &Arc<App>,
@@ -69,10 +66,12 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(warp::post())
         .and(with(app))
-        .and(warp::body::content_length_limit(JSON_BYTES_MAX))
-        .and(warp::body::json())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
         .and(address())
-        .then(|app, new, address| answer(maps::create(app, new, address)));
+        .then(|app, media_type, body, address| {
+            answer(maps::create(app, media_type, body, address))
+        });
     let describe = map()
         .and(end())
         .and(warp::get())
@@ -117,11 +116,18 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(warp::post())
         .and(warp::header::optional("content-type"))
+        .and(warp::header::optional("content-length"))
         .and(warp::body::stream())
         .and(address())
         .and(with(app))
-        .then(|map, media_type, body, address, app| {
-            answer(document::write(app, map, media_type, body, address))
+        .then(|map, media_type, length, body, address, app| {
+            answer(document::write(
+                app,
+                map,
+                (media_type, length),
+                body,
+                address,
+            ))
         });
     let of_all = list
         .boxed()
@@ -140,6 +146,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .unify()
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
+    let features = super::features::routes(app, map());
     of_all
         .or(of_one)
         .unify()
@@ -147,6 +154,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .or(state)
         .unify()
         .map(settled)
+        .boxed()
+        .or(features)
+        .unify()
         .boxed()
 }
 
@@ -225,27 +235,6 @@ async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infal
     use warp::http::StatusCode;
     let problem = if rejection.is_not_found() {
         Problem::not_found()
-    } else if let Some(error) = rejection.find::<warp::filters::body::BodyDeserializeError>() {
-        Problem::bad_request(error.to_string())
-    } else if rejection
-        .find::<warp::reject::UnsupportedMediaType>()
-        .is_some()
-    {
-        Problem::media_type("application/json")
-    } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "The body is too large",
-            "send less than 64 KiB",
-        )
-    } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
-        Problem::new(
-            StatusCode::LENGTH_REQUIRED,
-            "length",
-            "The length of the body is needed",
-            "send a Content-Length header",
-        )
     } else if rejection.find::<warp::reject::InvalidQuery>().is_some() {
         Problem::bad_request("the query cannot be read: give each parameter once, percent-encoded")
     } else if let Some(error) = rejection.find::<warp::reject::InvalidHeader>() {

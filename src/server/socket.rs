@@ -1,9 +1,10 @@
 //! `/ws/{map}`: the y-websocket protocol.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use mapweave_proto::{Access, SessionLimits};
+use mapweave_proto::{Access, CloseReason, SessionLimits};
 use mapweave_storage::Protocol;
 use tokio::net::TcpStream;
 use tracing::Instrument;
@@ -14,11 +15,16 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, SocketPlace, map_name, origin};
-use super::ws::{Connection, Peering, switching_protocols};
-use crate::room::{IfUnknown, RoomHandle, RoomPlace};
+use super::ws::{Connection, Peering, switching_protocols, turn_away};
+use crate::room::{EnterError, IfUnknown, RoomHandle, RoomPlace};
+
+/// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
+/// back at once: so they do it no more often than after a refusal.
+const DELETED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
-/// without pause from a socket that is closed.
+/// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
+/// tell a page nothing of another answer, and it would go on trying for ever.
 pub fn upgrade(
     app: &Arc<App>,
     path: &str,
@@ -37,7 +43,15 @@ pub fn upgrade(
     })?;
     let name = map_name(path)?;
     app.check_writable()?;
-    let room = app.rooms.enter(&name, IfUnknown::Open)?;
+    let room = match app.rooms.enter(&name, IfUnknown::Open) {
+        Ok(room) => room,
+        Err(EnterError::Deleted { .. }) => {
+            let (place, on_upgrade) = (socket_place(app)?, upgradable(on_upgrade)?);
+            app.tasks.spawn(say_deleted(app.clone(), place, on_upgrade));
+            return Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let in_map = room
         .take_place(app.config.limits.sessions_per_map_max)
         .ok_or_else(|| {
@@ -45,16 +59,33 @@ pub fn upgrade(
                 "this map has as many connections as it may (limits.sessions_per_map_max)",
             )
         })?;
-    let place = app.take_socket_place().ok_or_else(|| {
-        Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
-    })?;
-    let on_upgrade =
-        on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))?;
+    let (place, on_upgrade) = (socket_place(app)?, upgradable(on_upgrade)?);
     let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
     let places = (place, in_map);
     let task = run(app.clone(), room, places, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
+}
+
+fn socket_place(app: &Arc<App>) -> Result<SocketPlace, Problem> {
+    app.take_socket_place().ok_or_else(|| {
+        Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
+    })
+}
+
+fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
+    on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))
+}
+
+async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
+    if let Some((stream, _)) = upgraded(on_upgrade).await {
+        tokio::select! {
+            () = tokio::time::sleep(DELETED_PAUSE) => {}
+            () = app.stop.cancelled() => {}
+        }
+        turn_away(stream, &CloseReason::Deleted).await;
+    }
+    drop(place);
 }
 
 async fn run(
@@ -64,12 +95,8 @@ async fn run(
     on_upgrade: OnUpgrade,
     address: PeerAddress,
 ) {
-    let upgraded = match on_upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "the upgrade did not happen"),
-    };
-    let Some((stream, early)) = socket(upgraded) else {
-        return tracing::error!("the upgraded connection is no TCP stream");
+    let Some((stream, early)) = upgraded(on_upgrade).await else {
+        return;
     };
     let limits = &app.config.limits;
     let connection = Connection {
@@ -78,6 +105,7 @@ async fn run(
         frame_bytes_max: limits.frame_bytes_max,
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
+        unfinished: app.unfinished.clone(),
     };
     let peering = Peering {
         room,
@@ -89,6 +117,23 @@ async fn run(
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;
     drop(places);
+}
+
+/// The socket, and what came right behind the handshake.
+async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+    match on_upgrade.await {
+        Ok(upgraded) => {
+            let socket = socket(upgraded);
+            if socket.is_none() {
+                tracing::error!("the upgraded connection is no TCP stream");
+            }
+            socket
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the upgrade did not happen");
+            None
+        }
+    }
 }
 
 fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {

@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::accept::PeerAddress;
 use super::problem::Problem;
+use super::unfinished::Unfinished;
+use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, Rooms, Summary};
 
@@ -29,6 +31,10 @@ pub struct App {
     pub tasks: TaskTracker,
     /// Rings when the server stops.
     pub stop: CancellationToken,
+    /// Where large bodies wait.
+    pub spool: Spool,
+    /// Messages and bodies on their way.
+    pub unfinished: Arc<Unfinished>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
 }
@@ -46,12 +52,16 @@ impl App {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (sockets, summaries) = (AtomicUsize::new(0), Mutex::default());
+        let spool = Spool::new(&config.data, FREE_BYTES_MIN);
+        let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
             rooms,
             config,
             render_metrics,
             tasks,
             stop,
+            spool,
+            unfinished,
             sockets,
             summaries,
         })
@@ -169,8 +179,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NameTaken { .. } | StoreError::MapExists { .. } => {
-                let status = warp::http::StatusCode::CONFLICT;
-                Self::new(status, "name-taken", "The name is taken", error.to_string())
+                Self::name_taken(error.to_string())
             }
             other => Self::unavailable(other.to_string()),
         }

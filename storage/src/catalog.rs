@@ -95,7 +95,11 @@ impl MapState {
             Kind::Created { name } | Kind::Renamed { name } => self.name = Some(name.clone()),
             Kind::Deleted => self.deleted = true,
             Kind::Restored => self.deleted = false,
-            Kind::Update | Kind::Gapped | Kind::Revoked { .. } | Kind::Other { .. } => {}
+            Kind::Update
+            | Kind::Gapped
+            | Kind::Revoked { .. }
+            | Kind::Expired
+            | Kind::Other { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskFile};
 
@@ -13,7 +13,14 @@ const SECTOR_BYTES: usize = 512;
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub struct FaultyDisk(Arc<Mutex<World>>);
+pub struct FaultyDisk(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    world: Mutex<World>,
+    /// Rings when syncs are held no longer.
+    released: Condvar,
+}
 
 /// When the power goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +44,7 @@ struct World {
     capacity: Option<u64>,
     cut: Option<Cut>,
     fail_syncs: bool,
+    hold_syncs: bool,
     lie_about_syncs: bool,
     without_power: bool,
     /// Grows with every cut, so that what an old handle does afterwards reaches nothing.
@@ -79,6 +87,12 @@ impl FaultyDisk {
     /// Makes every sync fail from here on, or work again.
     pub fn fail_syncs(&self, fail: bool) {
         self.world().fail_syncs = fail;
+    }
+
+    /// Makes every sync of a file wait from here on, or lets those that wait go on.
+    pub fn hold_syncs(&self, hold: bool) {
+        self.world().hold_syncs = hold;
+        self.0.released.notify_all();
     }
 
     /// Makes syncs succeed without doing anything: no store survives that, so tests can see that they would notice.
@@ -145,7 +159,7 @@ impl FaultyDisk {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn powered(&self) -> io::Result<MutexGuard<'_, World>> {
@@ -373,6 +387,12 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
+        drop(
+            self.disk
+                .0
+                .released
+                .wait_while(self.disk.world(), |world| world.hold_syncs),
+        );
         let mut world = self.world()?;
         world.sync()?;
         if world.lie_about_syncs {

@@ -32,7 +32,7 @@ mod journal;
 pub use journal::{JOURNAL_FILE_BYTES, Journal, WriteError};
 
 pub mod log;
-pub use log::{Appended, Snapshot, UpdateLog};
+pub use log::{Appended, Permit, Snapshot, UpdateLog};
 
 mod memory;
 pub use memory::MemoryLog;

@@ -6,6 +6,8 @@
 //!
 //! Knows no clock, no thread, no runtime, no engine.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
@@ -33,6 +35,26 @@ pub struct Snapshot {
     pub bytes: Bytes,
 }
 
+/// Room in a store's queue, given back when dropped.
+#[must_use = "the room is given back when the permit is dropped"]
+pub struct Permit {
+    _held: Option<Box<dyn Any + Send>>,
+}
+
+impl Permit {
+    /// Of a store whose queue has no bound.
+    pub fn free() -> Self {
+        Self { _held: None }
+    }
+
+    /// Which gives room back by dropping `held`.
+    pub fn holding(held: impl Any + Send) -> Self {
+        Self {
+            _held: Some(Box::new(held)),
+        }
+    }
+}
+
 /// A log of updates per map. One implementation owns its folder or connection alone.
 ///
 /// All methods may be called from any thread at any time. Futures make progress without being polled
@@ -41,8 +63,8 @@ pub trait UpdateLog: Send + Sync + 'static {
     /// Appends `records` to the log of `doc`, in order and next to each other.
     ///
     /// The order of calls on one `doc` is the order of its log, whether or not earlier futures were
-    /// awaited: the place in the queue is taken before this method returns. Blocks the caller only while
-    /// the bounded queue to the committer is full.
+    /// awaited: the place in the queue is taken before this method returns. Never blocks, however long the
+    /// queue is: whoever appends what others send takes a [`Permit`] from [`UpdateLog::reserve`] first.
     ///
     /// A map comes into being by a first record of kind [`crate::Kind::Created`].
     ///
@@ -54,6 +76,17 @@ pub trait UpdateLog: Send + Sync + 'static {
         doc: DocId,
         records: Vec<NewRecord>,
     ) -> BoxFuture<'static, Result<Appended, StoreError>>;
+
+    /// Room in the queue for records with payloads of `bytes` together; resolves when there is some. Hold the
+    /// permit until [`UpdateLog::append`] has returned. Permits are given in the order in which they were asked
+    /// for; a store that takes no more appends gives one at once.
+    ///
+    /// # Cancel safety
+    /// Safe: who asked and waits no longer has no place in the line, and takes no room.
+    fn reserve(&self, bytes: usize) -> BoxFuture<'static, Permit> {
+        _ = bytes;
+        Box::pin(std::future::ready(Permit::free()))
+    }
 
     /// The records with `from <= seq <= to` in order, each checked (checksum, chain, no gap). Durable ones only.
     ///

@@ -163,6 +163,9 @@ pub enum Kind {
         /// What was revoked, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
         what: String,
     },
+    /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
+    /// stay.
+    Expired,
     /// Written by a later version: the payload is kept and checked, its meaning is not known here.
     Other {
         /// The byte on disk.
@@ -183,6 +186,7 @@ impl Kind {
             Self::Restored => 5,
             Self::Renamed { .. } => 6,
             Self::Revoked { .. } => 7,
+            Self::Expired => 8,
             Self::Other { code, .. } => *code,
         }
     }
@@ -197,6 +201,7 @@ impl Kind {
             Self::Restored => "restored",
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
+            Self::Expired => "expired",
             Self::Other { .. } => "other",
         }
     }
@@ -207,7 +212,7 @@ impl Kind {
             Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
             Self::Revoked { what } => what.as_bytes(),
             Self::Other { detail, .. } => detail,
-            Self::Update | Self::Gapped | Self::Deleted | Self::Restored => &[],
+            Self::Update | Self::Gapped | Self::Deleted | Self::Restored | Self::Expired => &[],
         }
     }
 
@@ -230,6 +235,7 @@ impl Kind {
             7 => text().map(|what| Self::Revoked {
                 what: what.to_owned(),
             }),
+            8 if detail.is_empty() => Some(Self::Expired),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other {
@@ -246,7 +252,7 @@ pub struct NewRecord {
     pub kind: Kind,
     /// Who made it.
     pub origin: Arc<Origin>,
-    /// The update for [`Kind::Update`] and [`Kind::Gapped`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
+    /// The update for [`Kind::Update`] and [`Kind::Gapped`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
     pub payload: Bytes,
 }
 

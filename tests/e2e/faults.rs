@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use mapweave::config::Config;
 use mapweave::server::{ServeError, listen, run};
 use mapweave::telemetry;
-use mapweave_storage::{FaultyDisk, SledStore, StoreOptions};
+use mapweave_storage::{FaultyDisk, SledStore, StoreOptions, UpdateLog};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -304,5 +305,40 @@ async fn what_could_not_be_synced_is_never_acknowledged_and_ends_the_server() {
     let state = Content::of_update(&server.state("m").await);
     assert_eq!(state, ann.content());
     ann.go_offline().await;
+    server.stop().await;
+}
+
+/// On one thread, so that whoever blocks it stops the whole server.
+#[tokio::test]
+async fn a_disk_that_hangs_stops_no_thread_and_what_waited_is_stored_when_it_goes_on() {
+    const MAPS: usize = 24;
+    let (folder, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::new());
+    let server = Hosted::start(&folder, &disk);
+    let update = |number: usize| {
+        let doc = yrs::Doc::with_client_id(7);
+        let feat = doc.get_or_insert_map("feat");
+        let text = format!("{number:08}").repeat(1 << 19);
+        let mut txn = yrs::Transact::transact_mut(&doc);
+        feat.insert(&mut txn, "large", text);
+        txn.encode_update_v1()
+    };
+    disk.hold_syncs(true);
+    let endpoint = server.endpoint;
+    let writing: Vec<_> = (0..MAPS)
+        .map(|number| {
+            let update = update(number);
+            tokio::spawn(async move { endpoint.post(&format!("m{number}"), update).await })
+        })
+        .collect();
+    until_true("the queue of the store is full", || {
+        server.store.reserve(1).now_or_never().is_none()
+    })
+    .await;
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert!(writing.iter().all(|writing| !writing.is_finished()));
+    disk.hold_syncs(false);
+    for writing in writing {
+        assert_eq!(within("it is stored", writing).await.unwrap(), 2);
+    }
     server.stop().await;
 }

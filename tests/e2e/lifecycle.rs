@@ -187,7 +187,7 @@ async fn configuration_problems_are_told_all_at_once() {
     let toml = "[limits]\nsesions_max = 5\nupdate_bytes_max = \"much\"\n[srever]\nx = 1\n";
     std::fs::write(&file, toml).unwrap();
     let mut command = command(folder.path(), ["serve", "--set", "room.keepalive_s=99"]);
-    command.env("MAPWEAVE_LIMITS_SESSIONS", "3");
+    command.env("MAPWEAVE_LIMITS_SESSIONS_MAX", "none");
     let ran = Process::spawn(command).ended().await.exited(2);
     let ran = ran.says(&[
         "mapweave.toml",
@@ -195,12 +195,31 @@ async fn configuration_problems_are_told_all_at_once() {
         "limits.sessions_max",
         "limits.update_bytes_max",
         "srever",
-        "MAPWEAVE_LIMITS_SESSIONS",
+        "MAPWEAVE_LIMITS_SESSIONS_MAX",
         "room.keepalive_s",
         "99",
     ]);
     assert_eq!(ran.out, "");
     assert!(!folder.path().join("data").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_nobody_knows_is_named_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path(), ["doctor", "--json"]);
+    command.env("MAPWEAVE_LIMITS_SESSIONS", "3");
+    let doctor = Process::spawn(command).ended().await;
+    assert!(
+        doctor
+            .out
+            .contains("did you mean MAPWEAVE_LIMITS_SESSIONS_MAX")
+    );
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut command = self::command(folder.path(), ["maps", "--data", text(&data)]);
+    command.env("MAPWEAVE_LIMITS_SESSIONS", "3");
+    let ran = Process::spawn(command).ended().await;
+    ran.says(&["WARN", "MAPWEAVE_LIMITS_SESSIONS", "unknown variable"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ pub fn session(data: &[u8]) {
         told: Told::default(),
     };
     while let Some(choice) = script.byte() {
-        let event = match choice % 8 {
+        let event = match choice % 9 {
             0 => Event::Attached,
             1 => Event::Settled {
                 upto: u64::from(script.byte().unwrap_or(0)),
@@ -40,6 +40,9 @@ pub fn session(data: &[u8]) {
             },
             3 => Event::Tick,
             4 => Event::Sent,
+            8 => Event::Answered {
+                bytes: u64::from(script.byte().unwrap_or(0)) << 20,
+            },
             _ => match script.piece() {
                 Some(frame) => Event::Frame(Bytes::copy_from_slice(frame)),
                 None => break,

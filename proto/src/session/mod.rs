@@ -5,6 +5,7 @@
 //! out is decided in `acks.rs`, where the invariant stands.
 
 mod acks;
+mod asking;
 mod rate;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use self::acks::Acks;
+use self::asking::Asking;
 use self::rate::Bucket;
 use crate::awareness::AwarenessUpdate;
 use crate::codec::yws;
@@ -31,6 +33,7 @@ pub struct Session {
     access: Access,
     phase: Phase,
     acks: Acks,
+    asking: Asking,
     messages: Bucket,
     bytes: Bucket,
     early: VecDeque<Bytes>,
@@ -115,6 +118,12 @@ pub enum Event {
         /// Why.
         reason: Refusal,
     },
+    /// From the room: the sync request that it had from this session is answered. Every one it gets is, by its
+    /// answer or one to all.
+    Answered {
+        /// What had to be encoded for it, in bytes; counted against what the peer may send.
+        bytes: u64,
+    },
     /// Something that did not come from this session went out to the peer.
     Sent,
     /// Time passed; due at [`Session::next_tick_ms`], harmless at any time.
@@ -135,6 +144,8 @@ pub enum Refusal {
     Corrupt(String),
     /// Too much is held that depends on something missing.
     TooMuchHeld,
+    /// It waited too long for earlier updates that never came, and is given up.
+    Expired,
     /// The room cannot take updates now.
     Unavailable(&'static str),
 }
@@ -186,6 +197,7 @@ impl Session {
             access,
             phase: Phase::Greeting,
             acks: Acks::default(),
+            asking: Asking::default(),
             early: VecDeque::new(),
             early_bytes: 0,
             sent_ms: None,
@@ -205,6 +217,7 @@ impl Session {
             Event::Frame(frame) => self.frame(frame, &mut turn),
             Event::Settled { upto } => self.acks.settle(upto),
             Event::Refused { number, reason } => self.refused(number, reason, &mut turn),
+            Event::Answered { bytes } => self.answered(bytes, &mut turn),
             Event::Sent => self.sent_ms = Some(now_ms),
             Event::Tick => self.tick(&mut turn),
             Event::Stop(reason) => self.close(reason, &mut turn),
@@ -217,10 +230,11 @@ impl Session {
         if self.phase == Phase::Closing {
             return None;
         }
-        Some(
-            self.sent_ms
-                .map_or(0, |sent| sent.saturating_add(self.limits.keepalive_ms)),
-        )
+        let keepalive_ms = self
+            .sent_ms
+            .map_or(0, |sent| sent.saturating_add(self.limits.keepalive_ms));
+        let asking_ms = self.asking.due_ms().unwrap_or(u64::MAX);
+        Some(keepalive_ms.min(asking_ms))
     }
 
     /// Where the session stands.
@@ -303,7 +317,10 @@ impl Session {
     fn message(&mut self, message: Message, turn: &mut Turn<'_>) {
         match message {
             Message::SyncStep1(vector) => match StateVector::decode(vector) {
-                Ok(vector) => turn.room(ToRoom::SyncStep1(vector)),
+                Ok(vector) => {
+                    let asked = self.asking.ask(turn.now_ms, vector);
+                    turn.ask(asked);
+                }
                 Err(error) => self.close(close_reason(error), turn),
             },
             Message::SyncStep2(update) => self.update(update, true, turn),
@@ -385,6 +402,10 @@ impl Session {
                     CloseReason::Unavailable("too many updates wait for missing ones, sync again");
                 self.close(reason, turn);
             }
+            Refusal::Expired => self.deny(
+                "an edit waited too long for earlier ones that never came: load the map anew",
+                turn,
+            ),
             Refusal::Unavailable(what) => self.close(CloseReason::Unavailable(what), turn),
         }
     }
@@ -395,7 +416,16 @@ impl Session {
         }
     }
 
+    fn answered(&mut self, bytes: u64, turn: &mut Turn<'_>) {
+        let cost = self.asking.answered(bytes);
+        let paid_ms = self.bytes.take(turn.now_ms, cost);
+        self.pause(paid_ms, turn);
+        self.asking.pay_until(paid_ms);
+        turn.ask(self.asking.next(turn.now_ms));
+    }
+
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        turn.ask(self.asking.next(turn.now_ms));
         match self.sent_ms {
             None => self.sent_ms = Some(turn.now_ms),
             Some(sent) if turn.now_ms >= sent.saturating_add(self.limits.keepalive_ms) => {
@@ -447,6 +477,12 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn room(&mut self, to_room: ToRoom) {
         self.out.push(Effect::Room(to_room));
+    }
+
+    fn ask(&mut self, vector: Option<StateVector>) {
+        if let Some(vector) = vector {
+            self.room(ToRoom::SyncStep1(vector));
+        }
     }
 }
 

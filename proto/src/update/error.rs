@@ -1,6 +1,6 @@
 //! Why an update is refused.
 
-use crate::error::Malformed;
+use crate::error::{Fault, Malformed};
 use crate::id::ClientId;
 use crate::limits::{CLIENTS_CHAINED_MAX, CLIENTS_MAX, NESTING_MAX};
 
@@ -101,6 +101,39 @@ pub enum ScanError {
         /// How many.
         bytes: usize,
     },
+}
+
+impl ScanError {
+    /// The same for bytes that begin `bytes` behind the start of the update.
+    pub(super) fn behind(mut self, bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        match &mut self {
+            Self::TooLarge { .. } | Self::DuplicateClient { .. } => {}
+            Self::Malformed(Malformed { at, .. })
+            | Self::TooMany { at, .. }
+            | Self::ClockTooLarge { at }
+            | Self::UnknownStruct { at, .. }
+            | Self::Unsupported { at, .. }
+            | Self::Empty { at, .. }
+            | Self::DependsOnItself { at, .. }
+            | Self::NestedTooDeep { at }
+            | Self::NotJson { at }
+            | Self::TrailingBytes { at, .. } => *at = at.saturating_add(bytes),
+        }
+        self
+    }
+
+    /// Whether more bytes behind those that were seen could make it good.
+    pub(super) fn may_go_on(&self) -> bool {
+        matches!(
+            self,
+            Self::TooMany { .. }
+                | Self::Malformed(Malformed {
+                    fault: Fault::Ends,
+                    ..
+                })
+        )
+    }
 }
 
 /// Why an update that can be read must not be applied to this document, now or later.

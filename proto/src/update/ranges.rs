@@ -34,6 +34,15 @@ impl Ranges {
         }
     }
 
+    /// What of `start..end` is in the set, ascending.
+    pub(super) fn within(&self, start: u32, end: u32) -> Vec<(u32, u32)> {
+        let first = self.0.partition_point(|range| range.1 <= start);
+        let inside = self.0.iter().skip(first).take_while(|range| range.0 < end);
+        inside
+            .map(|range| (range.0.max(start), range.1.min(end)))
+            .collect()
+    }
+
     /// Adds `start..end`.
     pub(super) fn insert(&mut self, start: u32, end: u32) {
         if let Some(last) = self.0.last_mut()
@@ -144,6 +153,8 @@ mod tests {
             set.for_each_missing(start, end, |from, to| missing.push((from, to)));
             let expected: BTreeSet<u32> = (start..end).filter(|clock| !all.contains(clock)).collect();
             prop_assert_eq!(clocks(&missing), expected);
+            let expected: BTreeSet<u32> = (start..end).filter(|clock| all.contains(clock)).collect();
+            prop_assert_eq!(clocks(&set.within(start, end)), expected);
         }
     }
 }

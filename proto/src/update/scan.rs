@@ -368,7 +368,7 @@ fn section(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
 }
 
 /// One struct at `clock` of `client`.
-fn piece(cursor: &mut Cursor<'_>, client: u64, clock: u32) -> Result<Piece, ScanError> {
+pub(super) fn piece(cursor: &mut Cursor<'_>, client: u64, clock: u32) -> Result<Piece, ScanError> {
     let at = cursor.at();
     let info = cursor.byte()?;
     let kind = info & 0x0f;
@@ -479,7 +479,7 @@ fn earlier_id(cursor: &mut Cursor<'_>, of: Id) -> Result<Id, ScanError> {
     Ok(Id { client, clock })
 }
 
-fn clock(cursor: &mut Cursor<'_>) -> Result<u32, ScanError> {
+pub(super) fn clock(cursor: &mut Cursor<'_>) -> Result<u32, ScanError> {
     let at = cursor.at();
     let clock = cursor.var_uint()?;
     // Below the bound, since something starts here.
@@ -508,13 +508,7 @@ fn deletes(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
         let ranges = content::count(cursor, "delete ranges", 2)?;
         let mut list = Vec::new();
         for _ in 0..ranges {
-            let start = clock(cursor)?;
-            let at = cursor.at();
-            let end = u64::from(start) + u64::from(content::length(cursor, "delete range")?);
-            if end > CLOCK_MAX {
-                return Err(ScanError::ClockTooLarge { at });
-            }
-            list.push((start, end as u32));
+            list.push(range(cursor)?);
         }
         scanned.deletes.push((client, Ranges::from_unsorted(list)));
     }
@@ -529,8 +523,22 @@ fn deletes(cursor: &mut Cursor<'_>, scanned: &mut Scanned) -> Result<(), ScanErr
     Ok(())
 }
 
+/// A range of the delete set: from its first clock to the one after its last.
+pub(super) fn range(cursor: &mut Cursor<'_>) -> Result<(u32, u32), ScanError> {
+    let start = clock(cursor)?;
+    let at = cursor.at();
+    let end = u64::from(start) + u64::from(content::length(cursor, "delete range")?);
+    if end > CLOCK_MAX {
+        return Err(ScanError::ClockTooLarge { at });
+    }
+    Ok((start, end as u32))
+}
+
 /// Refuses a client that stands beside itself; clients are sorted.
-fn refuse_twice(clients: impl Iterator<Item = u64>, what: &'static str) -> Result<(), ScanError> {
+pub(super) fn refuse_twice(
+    clients: impl Iterator<Item = u64>,
+    what: &'static str,
+) -> Result<(), ScanError> {
     let mut before = None;
     for client in clients {
         if before.replace(client) == Some(client) {

@@ -342,7 +342,8 @@ fn beside(left: Spot, right: Spot) -> Option<Spot> {
     }
 }
 
-fn dependencies(piece: &Piece) -> impl Iterator<Item = Id> {
+/// What a piece says that it lies beside or in.
+pub(super) fn dependencies(piece: &Piece) -> impl Iterator<Item = Id> {
     let (left, right) = match piece.links {
         Links::None | Links::Root => (None, None),
         Links::Parent | Links::Left => (Some(piece.left()), None),

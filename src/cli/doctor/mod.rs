@@ -88,6 +88,13 @@ fn configuration(given: &Given, environment: &dyn Environment, checks: &mut Vec<
     };
     match Config::load(&serving, environment) {
         Ok(config) => {
+            for warning in Config::warnings(environment) {
+                checks.push(Check::warn(
+                    "configuration",
+                    &warning,
+                    "nothing uses it: correct it, or leave it where another program needs it",
+                ));
+            }
             checks.push(Check::ok(
                 "configuration",
                 "every setting is known and within its bounds",

@@ -150,8 +150,9 @@ async fn settle(
     } else {
         None
     };
-    // Nothing good at all is a failure even for those who want to keep going.
-    let ok = wrongs.count == 0 || (args.keep_going && files.iter().any(|file| file.features() > 0));
+    // Who keeps going has to hear all the same that something was left out.
+    let ok = wrongs.count == 0;
+    let some_good = files.iter().any(|file| file.features() > 0);
     if args.json {
         let told = Told {
             ok,
@@ -171,6 +172,10 @@ async fn settle(
     }
     match ok {
         true => Ok(Exit::Done),
+        false if args.keep_going && some_good => Err(Error::BadInput {
+            count: wrongs.count,
+            consequence: "everything else was imported",
+        }),
         false if args.keep_going => Err(Error::BadInput {
             count: wrongs.count,
             consequence: "there was nothing else to import",

@@ -147,9 +147,13 @@ fn one_bad_record_is_named_and_keeps_everything_back_unless_told_otherwise() {
         folder.path(),
         &["import", "m", "bad.geojson", "--keep-going"],
     )
-    .done();
+    .ended(Exit::Failed);
     assert!(
-        going.out.contains("4 created") && going.err.contains("record 3"),
+        going.out.contains("4 created")
+            && going.err.contains("record 3")
+            && going
+                .err
+                .contains("1 record is wrong; everything else was imported"),
         "{} {}",
         going.out,
         going.err

@@ -1,8 +1,16 @@
 //! Tests of reading and importing together, over whole documents.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod concurrent_inserts;
+mod converging;
+mod edits;
+mod hostile;
 mod importing;
 mod laws;
+mod merging;
+mod moving;
+mod operating;
+mod people;
 mod reading;
 mod vectors;
 mod vertex_edits;

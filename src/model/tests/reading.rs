@@ -273,7 +273,7 @@ fn a_document_of_another_format_or_a_later_version_is_not_writable() {
 }
 
 /// Values that a careless or hostile client may store.
-fn any_value() -> impl Strategy<Value = Any> {
+pub(super) fn any_value() -> impl Strategy<Value = Any> {
     let leaf = prop_oneof![
         Just(Any::Null),
         Just(Any::Undefined),
@@ -297,7 +297,7 @@ fn any_value() -> impl Strategy<Value = Any> {
     })
 }
 
-fn any_entry() -> impl Strategy<Value = (&'static str, String, Any)> {
+pub(super) fn any_entry() -> impl Strategy<Value = (&'static str, String, Any)> {
     let root = prop::sample::select(vec![
         "feat", "geom", "part", "vert", "prop", "attr", "gone", "text", "layer", "who", "meta",
     ]);

@@ -53,7 +53,8 @@ fn every_reader_finds_the_same_features_and_the_same_report() {
     let mut checked = 0;
     for entry in std::fs::read_dir(folder()).expect("fixtures") {
         let path = entry.expect("entry").path();
-        if path.extension().is_none_or(|ending| ending != "json") {
+        // Edits have vectors of another form.
+        if path.extension().is_none_or(|ending| ending != "json") || path.ends_with("edits.json") {
             continue;
         }
         let name = path.display().to_string();

@@ -34,6 +34,7 @@ pub struct Backlog {
     phase: Phase,
     sent: bool,
     settled: Option<u64>,
+    answered: Option<u64>,
     refused: Vec<(u64, Refusal)>,
     close: Option<CloseReason>,
 }
@@ -80,6 +81,8 @@ pub enum Offered {
 pub struct News {
     /// Updates up to this number are durable.
     pub settled: Option<u64>,
+    /// The session's sync request is answered, and cost so many bytes.
+    pub answered: Option<u64>,
     /// Updates that were not taken.
     pub refused: Vec<(u64, Refusal)>,
     /// The connection has to end.
@@ -102,6 +105,7 @@ impl Backlog {
             phase: Phase::Keeping,
             sent: false,
             settled: None,
+            answered: None,
             refused: Vec::new(),
             close: None,
         }
@@ -158,6 +162,12 @@ impl Backlog {
         self.settled = self.settled.max(Some(upto));
     }
 
+    /// Notes that the session's sync request is answered, which cost `bytes`.
+    pub fn answered(&mut self, bytes: u64) {
+        let before = self.answered.unwrap_or(0);
+        self.answered = Some(before.saturating_add(bytes));
+    }
+
     /// Notes that update `number` was not taken.
     pub fn refused(&mut self, number: u64, refusal: Refusal) {
         self.refused.push((number, refusal));
@@ -176,6 +186,7 @@ impl Backlog {
         }
         News {
             settled: self.settled.take(),
+            answered: self.answered.take(),
             refused: std::mem::take(&mut self.refused),
             close: self.close.take(),
             sent: std::mem::take(&mut self.sent),

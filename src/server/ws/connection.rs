@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::frame::{self, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
+use crate::server::unfinished::{Share, Unfinished};
 
 /// Bytes read from a socket at once, into a buffer that all connections of a thread share.
 const READ_BYTES: usize = 64 << 10;
@@ -36,6 +37,8 @@ pub struct Connection {
     pub limits: SessionLimits,
     /// What waits for it at most, in bytes.
     pub queue_bytes_max: usize,
+    /// Where messages count that are not whole yet.
+    pub unfinished: Arc<Unfinished>,
 }
 
 /// Whom it speaks to, and as whom.
@@ -68,6 +71,9 @@ struct Running {
     peering: Peering,
     session: Session,
     reader: FrameReader,
+    unfinished: Arc<Unfinished>,
+    /// While a message is not whole.
+    share: Option<Share>,
     outbox: Arc<Outbox>,
     stream: Arc<TcpStream>,
     effects: Vec<Effect>,
@@ -84,6 +90,8 @@ impl Connection {
         let mut running = Running {
             session: Session::new(self.limits, peering.access),
             reader: FrameReader::new(self.frame_bytes_max, &self.early),
+            unfinished: self.unfinished,
+            share: None,
             outbox: outbox.clone(),
             stream: self.stream,
             effects: Vec::new(),
@@ -171,6 +179,9 @@ impl Running {
         for (number, reason) in news.refused {
             self.handle(Event::Refused { number, reason }).await?;
         }
+        if let Some(bytes) = news.answered {
+            self.handle(Event::Answered { bytes }).await?;
+        }
         if let Some(upto) = news.settled {
             self.handle(Event::Settled { upto }).await?;
         }
@@ -192,9 +203,23 @@ impl Running {
         });
         match read {
             Ok(0) => Err(Ending::Lost),
-            Ok(_) => self.take_messages().await,
+            Ok(_) => {
+                let taken = self.take_messages().await;
+                self.count_unfinished();
+                taken
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => Err(Ending::Lost),
+        }
+    }
+
+    fn count_unfinished(&mut self) {
+        match self.reader.waiting_bytes() {
+            0 => self.share = None,
+            bytes => self
+                .share
+                .get_or_insert_with(|| self.unfinished.share(self.outbox.clone()))
+                .set(bytes),
         }
     }
 
@@ -251,33 +276,50 @@ impl Running {
             Ending::Lost | Ending::RoomGone => return,
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
-                metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string())
-                    .increment(1);
                 tracing::info!(session = %self.peering.id, code, reason, "closed a connection");
-                frame::close_frame(code, &reason)
+                closing(code, &reason)
             }
         };
-        self.outbox.put(last);
-        // Whoever does not take the last frame in time does without.
-        let _ = tokio::time::timeout(CLOSING, self.drain()).await;
+        let Self { outbox, stream, .. } = self;
+        say_last(&outbox, &stream, last).await;
     }
+}
 
-    async fn drain(mut self) -> io::Result<()> {
-        while self.outbox.has_backlog() {
-            self.stream.writable().await?;
-            self.outbox.flush()?;
-        }
-        shut_down_writing(&self.stream)?;
-        // Closing with bytes unread would reset the connection and take the close frame from the peer.
-        loop {
-            self.stream.readable().await?;
-            let read = READ_BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer));
-            match read {
-                Ok(0) => return Ok(()),
-                Ok(_) => self.reader = FrameReader::new(0, &[]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+/// Tells a socket why there is nothing for it behind it, as [`Connection::serve`] does at its end.
+pub async fn turn_away(stream: TcpStream, reason: &CloseReason) {
+    let stream = Arc::new(stream);
+    let outbox = Outbox::new(stream.clone(), 0);
+    let last = closing(reason.code(), &reason.text());
+    say_last(&outbox, &stream, last).await;
+}
+
+/// The frame that closes a connection, counted.
+fn closing(code: u16, reason: &str) -> Bytes {
+    metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string()).increment(1);
+    frame::close_frame(code, reason)
+}
+
+async fn say_last(outbox: &Outbox, stream: &TcpStream, last: Bytes) {
+    outbox.put(last);
+    // Whoever does not take the last frame in time does without.
+    let _ = tokio::time::timeout(CLOSING, drain(outbox, stream)).await;
+}
+
+async fn drain(outbox: &Outbox, stream: &TcpStream) -> io::Result<()> {
+    while outbox.has_backlog() {
+        stream.writable().await?;
+        outbox.flush()?;
+    }
+    shut_down_writing(stream)?;
+    // Closing with bytes unread would reset the connection and take the close frame from the peer.
+    loop {
+        stream.readable().await?;
+        let read = READ_BUFFER.with_borrow_mut(|buffer| stream.try_read(buffer));
+        match read {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }

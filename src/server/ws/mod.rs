@@ -6,5 +6,5 @@ pub mod frame;
 mod outbox;
 mod upgrade;
 
-pub use connection::{Connection, Peering};
+pub use connection::{Connection, Peering, turn_away};
 pub use upgrade::switching_protocols;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::backlog::{Backlog, News, Offered};
 use crate::room::{Outgoing, Peer};
+use crate::server::unfinished::Evict;
 
 /// A session's messages on their way out, and its room's news for it.
 #[derive(Debug)]
@@ -90,6 +91,14 @@ impl Outbox {
     }
 }
 
+impl Evict for Outbox {
+    fn evict(&self) {
+        self.close(CloseReason::Unavailable(
+            "too many large messages are on their way, send it again",
+        ));
+    }
+}
+
 impl Peer for Outbox {
     fn send(&self, outgoing: &Outgoing) {
         let mut backlog = self.lock();
@@ -109,6 +118,11 @@ impl Peer for Outbox {
 
     fn refused(&self, number: u64, refusal: Refusal) {
         self.lock().refused(number, refusal);
+        self.wake.notify_one();
+    }
+
+    fn answered(&self, bytes: u64) {
+        self.lock().answered(bytes);
         self.wake.notify_one();
     }
 

@@ -33,7 +33,7 @@ use mapweave_proto::{DocId, MapName, Seq};
 use crate::catalog::{Catalog, check_append};
 use crate::health::{HealthBoard, HealthWatch};
 use crate::journal::{Files, Mark};
-use crate::log::{Appended, Snapshot, UpdateLog};
+use crate::log::{Appended, Permit, Snapshot, UpdateLog};
 use crate::sled_log::Index;
 use crate::{
     Head, Health, Identity, MapEntry, NewRecord, Record, RecoveryReport, Report, StoreError,
@@ -72,7 +72,7 @@ pub(crate) struct Core {
     identity: Identity,
     health: HealthBoard,
     durable: RwLock<Durable>,
-    queue: Queue,
+    queue: Arc<Queue>,
     backlog: Backlog,
     /// Gone once the store is closed.
     index: RwLock<Option<Arc<Index>>>,
@@ -269,6 +269,15 @@ impl UpdateLog for SledStore {
                 .map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
                 .boxed(),
             Err(error) => future::ready(Err(error)).boxed(),
+        }
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'static, Permit> {
+        match self.core.queue.room(bytes) {
+            Ok(room) => future::ready(Permit::holding(room)).boxed(),
+            Err(waits) => waits
+                .map(|room| room.map_or_else(|_| Permit::free(), Permit::holding))
+                .boxed(),
         }
     }
 

@@ -124,7 +124,7 @@ fn finish(
         identity,
         health,
         durable: RwLock::new(Durable { catalog, end }),
-        queue: Queue::default(),
+        queue: Arc::new(Queue::default()),
         backlog: Backlog::new(end.lsn),
         index: RwLock::new(Some(Arc::new(index))),
         closing: AtomicBool::new(false),

@@ -9,6 +9,7 @@ mod full;
 mod kill;
 mod naming;
 mod power;
+mod queue;
 
 use std::fs;
 use std::path::Path;

@@ -56,6 +56,15 @@ impl Request {
         }
     }
 
+    /// A request with a body, by any method.
+    pub fn with_body(method: &str, path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let method = method.to_owned();
+        Self {
+            method,
+            ..Self::post(path, media_type, body)
+        }
+    }
+
     /// What a browser sends to open a WebSocket.
     pub fn upgrade(path: &str) -> Self {
         Self::get(path)

@@ -175,7 +175,11 @@ async fn requests_for_what_is_not_there_are_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_and_parameters_that_make_no_sense_are_refused() {
-    let mut server = Server::with(&["limits.update_bytes_max=4096"]).await;
+    let mut server = Server::with(&[
+        "limits.update_bytes_max=4096",
+        "limits.state_bytes_max=4096",
+    ])
+    .await;
     let client = Client::join(&server, "m").await;
     client.set("fine", 1.0);
     client.stored().await;
@@ -259,6 +263,12 @@ async fn bodies_and_parameters_that_make_no_sense_are_refused() {
         (
             "JSON called text",
             Request::post(maps, "text/plain", r#"{"name":"x"}"#),
+            415,
+            "media-type",
+        ),
+        (
+            "JSON that is called nothing",
+            Request::new("POST", maps),
             415,
             "media-type",
         ),

@@ -376,7 +376,6 @@ async fn a_deleted_map_is_closed_to_everybody_until_it_is_restored() {
     for request in [
         Request::get("/api/v1/maps/m"),
         Request::get("/api/v1/maps/m/state"),
-        Request::upgrade("/ws/m"),
         write,
         delete.clone(),
     ] {
@@ -386,6 +385,10 @@ async fn a_deleted_map_is_closed_to_everybody_until_it_is_restored() {
             (410, "deleted-map")
         );
     }
+    // Browsers tell a page nothing of an answer that opens no socket: the close code says it.
+    let mut late = connect(&server, "m").await;
+    let (code, reason) = read_to_close(&mut late).await.unwrap();
+    assert_eq!((code, reason.as_str()), (4404, "this map was deleted"));
     let undelete = Request::new("POST", "/api/v1/maps/m/undelete");
     assert_eq!(server.send(undelete).await.status, 204);
     ann.set("new", 2.0);
@@ -403,4 +406,39 @@ async fn a_deleted_map_is_closed_to_everybody_until_it_is_restored() {
     assert!(fresh.content().keys().is_empty());
     server.stop().await;
     server.verify_folder().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_messages_are_bounded_over_all_sockets_and_the_largest_goes() {
+    let mut server = Server::with(&[
+        "limits.update_bytes_max=64 KiB",
+        "limits.unfinished_bytes_max=100 KiB",
+    ])
+    .await;
+    // The head of a masked binary message of 65 000 bytes, and fewer than that.
+    let begin =
+        |bytes: usize| [&[0x82, 0xfe, 0xfd, 0xe8, 1, 2, 3, 4][..], &vec![0; bytes]].concat();
+    let mut large = connect(&server, "m").await;
+    let begun = begin(60_000);
+    large.get_mut().write_all(&begun).await.unwrap();
+    until_async("it has arrived", || async {
+        (server.metric("mapweave_unfinished_bytes").await >= 60_000.0).then_some(())
+    })
+    .await;
+    let mut small = connect(&server, "m").await;
+    small.get_mut().write_all(&begin(50_000)).await.unwrap();
+    let (code, reason) = read_to_close(&mut large).await.unwrap();
+    assert_eq!(code, 4503, "{reason}");
+    let evicted = "mapweave_unfinished_evicted_total";
+    assert_eq!(server.metric(evicted).await, 1.0);
+    until_async("it holds nothing any more", || async {
+        (server.metric("mapweave_unfinished_bytes").await < 60_000.0).then_some(())
+    })
+    .await;
+    // Others go on.
+    let client = Client::join(&server, "m").await;
+    client.set("fine", "x".repeat(40_000));
+    client.stored().await;
+    drop((large, small));
+    server.stop().await;
 }

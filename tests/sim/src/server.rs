@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave::room::{
-    Audience, Broadcast, Core, CoreOptions, Effects, HeldLimits, Input, Outgoing, Start,
+    Audience, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
     StoredState, Ticket, summarize,
 };
 use mapweave::server::backlog::{Backlog, Offered};
@@ -270,6 +270,7 @@ impl Server {
         for (number, reason) in news.refused {
             events.push(Event::Refused { number, reason });
         }
+        events.extend(news.answered.map(|bytes| Event::Answered { bytes }));
         events.extend(news.settled.map(|upto| Event::Settled { upto }));
         events.extend(news.close.map(Event::Stop));
         if conn
@@ -389,6 +390,9 @@ impl Server {
                     let id = *session;
                     let step2 = Outgoing::new(Message::SyncStep2(state.clone()));
                     self.offer(id, &step2, world);
+                    if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.backlog.answered(0);
+                    }
                     *input = Input::Synced(id);
                 }
                 _ => {}
@@ -473,6 +477,11 @@ impl Server {
         for (session, number, refusal) in fx.refused {
             if let Some(conn) = self.conns.get_mut(&session) {
                 conn.backlog.refused(number, refusal);
+            }
+        }
+        for (session, bytes) in fx.answered {
+            if let Some(conn) = self.conns.get_mut(&session) {
+                conn.backlog.answered(bytes);
             }
         }
         for (session, upto) in fx.settled {
@@ -572,7 +581,13 @@ impl Server {
         let replica = self.core.replica();
         let stored = StoredState {
             state: replica.encode_state().map_err(|why| why.to_string())?,
-            held: replica.held().cloned().collect(),
+            held: replica
+                .held_since()
+                .map(|(update, since_ms)| Held {
+                    update: update.clone(),
+                    since_ms,
+                })
+                .collect(),
             summary: summarize(replica.doc()),
         };
         self.snapshot = Some((self.core.positions().0, stored.encode()));

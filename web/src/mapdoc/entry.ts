@@ -1,17 +1,22 @@
-// Overlay entries: how their keys split, when they count, and which of several shows (map document format §§2, 3, 6, 10).
+// Entries: how their keys split, when they count, and which of several shows (map document format §§2, 3, 6, 10).
 
 import { isOrderKey } from './orderkey.ts';
-import { compareBytes, isTime, NESTING_MAX, nestsWithin } from './values.ts';
+import { asNumber, asTime, compareBytes, NESTING_MAX, nestsWithin } from './values.ts';
 
 /** Roots whose keys start `fid/sid` and whose entries overlay a feature. */
 export const OVERLAY_ROOTS = ['geom', 'part', 'vert', 'prop', 'attr', 'gone'] as const;
 export type OverlayRoot = (typeof OVERLAY_ROOTS)[number];
 
-/** Roots that count for the sum a deletion remembers. */
+/** Roots that count for the sum a deletion remembers, and where several entries for one target are a conflict. */
 export const SEEN_ROOTS = ['geom', 'part', 'vert', 'prop', 'attr'] as const;
+export type SeenRoot = (typeof SEEN_ROOTS)[number];
+
+/** Roots with one slot per session and target. `layer` has the layer in the feature's place. */
+export type EntryRoot = OverlayRoot | 'layer';
 
 export interface EntryKey {
-  fid: string;
+  /** Feature or layer. */
+  id: string;
   sid: string;
   /** What follows the second `/`; the empty string for `gone`. */
   target: string;
@@ -25,21 +30,26 @@ export interface Entry {
 }
 
 /** The fields of a key; null if it does not have those of its root. */
-export function splitKey(root: OverlayRoot | 'text', key: string): EntryKey | null {
+export function splitKey(root: EntryRoot | 'text', key: string): EntryKey | null {
   const first = key.indexOf('/');
   if (first < 1) return null;
-  const fid = key.slice(0, first);
+  const id = key.slice(0, first);
   const second = key.indexOf('/', first + 1);
   if (root === 'gone') {
     const sid = key.slice(first + 1);
-    return second < 0 && sid !== '' ? { fid, sid, target: '' } : null;
+    return second < 0 && sid !== '' ? { id, sid, target: '' } : null;
   }
   const sid = key.slice(first + 1, second);
   const target = key.slice(second + 1);
-  return second > first + 1 && isTarget(root, target) ? { fid, sid, target } : null;
+  return second > first + 1 && isTarget(root, target) ? { id, sid, target } : null;
 }
 
-function isTarget(root: OverlayRoot | 'text', target: string): boolean {
+/** The text of a key. */
+export function joinKey(id: string, sid: string, target: string): string {
+  return target === '' ? `${id}/${sid}` : `${id}/${sid}/${target}`;
+}
+
+function isTarget(root: EntryRoot | 'text', target: string): boolean {
   switch (root) {
     case 'geom':
       return target !== '' && !target.includes('/');
@@ -53,31 +63,35 @@ function isTarget(root: OverlayRoot | 'text', target: string): boolean {
 }
 
 /** The entry, if its value has the form its root demands. */
-export function readEntry(root: OverlayRoot, key: EntryKey, value: unknown): Entry | null {
-  if (!Array.isArray(value) || !isTime(value[0])) return null;
-  const payload: unknown[] = value.slice(1);
-  return isPayload(root, key.target, payload) ? { sid: key.sid, time: value[0], payload } : null;
+export function readEntry(root: EntryRoot, key: EntryKey, value: unknown): Entry | null {
+  if (!Array.isArray(value)) return null;
+  const time = asTime(value[0]);
+  const payload = time === null ? null : readPayload(root, key.target, value.slice(1));
+  return time === null || payload === null ? null : { sid: key.sid, time, payload };
 }
 
-function isPayload(root: OverlayRoot, target: string, payload: unknown[]): boolean {
-  const count = payload.length;
+function readPayload(root: EntryRoot, target: string, items: unknown[]): unknown[] | null {
   switch (root) {
     case 'vert':
-      return (
-        isOrderKey(vertexAddress(target)?.vertex ?? '') &&
-        (count === 0 || count === 2 || count === 3) &&
-        payload.every((x) => Number.isFinite(x))
-      );
+      return isOrderKey(vertexAddress(target)?.vertex ?? '') && [0, 2, 3].includes(items.length)
+        ? allNumbers(items)
+        : null;
     case 'part':
-      return count <= 1;
-    case 'geom':
-      return count === 2 && Number.isInteger(payload[0]);
+      return items.length <= 1 ? items : null;
+    case 'geom': {
+      const kind = asNumber(items[0]);
+      return items.length === 2 && Number.isInteger(kind) ? [kind, items[1]] : null;
+    }
     case 'gone':
-      return count === 1 && Number.isFinite(payload[0]);
-    case 'prop':
-    case 'attr':
-      return count <= 1 && payload.every((x) => nestsWithin(x, NESTING_MAX - 1));
+      return items.length === 1 ? allNumbers(items) : null;
+    default:
+      return items.length <= 1 && items.every((item) => nestsWithin(item, NESTING_MAX - 1)) ? items : null;
   }
+}
+
+function allNumbers(items: unknown[]): number[] | null {
+  const numbers = items.map(asNumber);
+  return numbers.includes(null) ? null : (numbers as number[]);
 }
 
 export interface SegmentAddress {

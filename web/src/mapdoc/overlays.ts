@@ -1,73 +1,48 @@
-// Finds a feature's overlay entries without walking the whole document: an index fid → target → keys, kept up by observe events.
+// Everything that overlays features: the entries of the six overlay roots.
 
-import type * as Y from 'yjs';
-import {
-  type Entry,
-  type EntryKey,
-  OVERLAY_ROOTS,
-  type OverlayRoot,
-  readEntry,
-  SEEN_ROOTS,
-  splitKey,
-  winner,
-} from './entry.ts';
+import { EntryIndex } from './entries.ts';
+import { type Entry, type EntryKey, OVERLAY_ROOTS, type OverlayRoot, SEEN_ROOTS } from './entry.ts';
+import type { Store } from './store.ts';
 import { addSeen } from './values.ts';
 
-type Targets = Map<string, Map<string, EntryKey>>;
-
 export class Overlays {
-  readonly #roots: Record<OverlayRoot, Y.Map<unknown>>;
-  readonly #index: Record<OverlayRoot, Map<string, Targets>>;
-  readonly #dispose: (() => void)[] = [];
+  readonly #index: Record<OverlayRoot, EntryIndex>;
 
-  /** `changed` hears the fid of every entry that came, went or changed. */
-  constructor(doc: Y.Doc, changed: (fid: string) => void) {
-    const roots = {} as Record<OverlayRoot, Y.Map<unknown>>;
-    const index = {} as Record<OverlayRoot, Map<string, Targets>>;
-    for (const name of OVERLAY_ROOTS) {
-      const root = doc.getMap<unknown>(name);
-      roots[name] = root;
-      index[name] = new Map();
-      const observer = (event: Y.YMapEvent<unknown>) => {
-        for (const key of event.keysChanged) {
-          const fid = this.#update(name, key);
-          if (fid !== null) changed(fid);
-        }
-      };
-      root.observe(observer);
-      this.#dispose.push(() => root.unobserve(observer));
-    }
-    this.#roots = roots;
-    this.#index = index;
-    for (const name of OVERLAY_ROOTS) for (const key of roots[name].keys()) this.#update(name, key);
+  /** `changed` hears of every entry that came, went or changed. */
+  constructor(store: Store, changed: (root: OverlayRoot, key: EntryKey, isThere: boolean) => void) {
+    const pairs = OVERLAY_ROOTS.map((name) => [
+      name,
+      new EntryIndex(store, name, (key, isThere) => changed(name, key, isThere)),
+    ]);
+    this.#index = Object.fromEntries(pairs) as Record<OverlayRoot, EntryIndex>;
   }
 
   dispose(): void {
-    for (const dispose of this.#dispose.splice(0)) dispose();
+    for (const name of OVERLAY_ROOTS) this.#index[name].dispose();
   }
 
-  /** Targets that have or had entries, in no particular order. */
+  /** The entries of one root. */
+  of(root: OverlayRoot): EntryIndex {
+    return this.#index[root];
+  }
+
+  /** Targets that have keys, in no particular order. */
   targets(root: OverlayRoot, fid: string): string[] {
-    return [...(this.#index[root].get(fid)?.keys() ?? [])];
+    return this.#index[root].targets(fid);
   }
 
   /** Keys of a target, malformed entries included. */
   keys(root: OverlayRoot, fid: string, target: string): string[] {
-    return [...(this.#index[root].get(fid)?.get(target)?.keys() ?? [])];
+    return this.#index[root].keys(fid, target);
   }
 
   /** Well-formed entries of a target. */
   entries(root: OverlayRoot, fid: string, target: string): Entry[] {
-    const found: Entry[] = [];
-    for (const [key, parts] of this.#index[root].get(fid)?.get(target) ?? []) {
-      const entry = readEntry(root, parts, this.#roots[root].get(key));
-      if (entry) found.push(entry);
-    }
-    return found;
+    return this.#index[root].entries(fid, target);
   }
 
   winner(root: OverlayRoot, fid: string, target: string): Entry | null {
-    return winner(this.entries(root, fid, target));
+    return this.#index[root].winner(fid, target);
   }
 
   /** Sum of the times of the feature's well-formed edits, which a deletion must know to count. */
@@ -79,23 +54,5 @@ export class Overlays {
       }
     }
     return sum;
-  }
-
-  #update(name: OverlayRoot, key: string): string | null {
-    const parts = splitKey(name, key);
-    if (!parts) return null;
-    const index = this.#index[name];
-    const targets = index.get(parts.fid) ?? new Map<string, Map<string, EntryKey>>();
-    const keys = targets.get(parts.target) ?? new Map<string, EntryKey>();
-    if (this.#roots[name].has(key)) {
-      keys.set(key, parts);
-      targets.set(parts.target, keys);
-      index.set(parts.fid, targets);
-    } else {
-      keys.delete(key);
-      if (keys.size === 0) targets.delete(parts.target);
-      if (targets.size === 0) index.delete(parts.fid);
-    }
-    return parts.fid;
   }
 }

@@ -1,6 +1,7 @@
 // Packed coordinates (map document format §4): a geometry as parts → segments → vertices in one byte string, without loss.
 
 import type { Shape } from './shape.ts';
+import { tidy } from './values.ts';
 
 /** Decimals up to which numbers are stored as scaled integers. */
 const DECIMALS_MAX = 13;
@@ -8,8 +9,8 @@ const DECIMALS_MAX = 13;
 const RAW_DOUBLES = 15;
 /** Greatest scaled integer in magnitude. */
 const SCALED_MAX = 2 ** 51;
-/** Bytes of a varint: 2^53 needs eight groups of seven bits. */
-const VARINT_BYTES_MAX = 8;
+/** Bytes of a varint, at most; more than 63 bits are malformed. */
+const VARINT_BYTES_MAX = 9;
 
 export type Unpacked = { ok: true; shape: Shape } | { ok: false; reason: string };
 
@@ -93,12 +94,15 @@ export function pack({ dims, parts }: Shape): Uint8Array {
 }
 
 function decimalsFor(numbers: readonly number[]): number {
-  let decimals = 0;
+  let least = 0;
   for (const x of numbers) {
-    while (!isExact(x, decimals)) if (++decimals > DECIMALS_MAX) return RAW_DOUBLES;
+    while (!isExact(x, least)) if (++least > DECIMALS_MAX) return RAW_DOUBLES;
   }
-  // More decimals may push an earlier number over the limit.
-  return numbers.every((x) => isExact(x, decimals)) ? decimals : RAW_DOUBLES;
+  // A number that fits fewer decimals need not fit more: its scaled value may be too great.
+  for (let decimals = least; decimals <= DECIMALS_MAX; decimals++) {
+    if (numbers.every((x) => isExact(x, decimals))) return decimals;
+  }
+  return RAW_DOUBLES;
 }
 
 function isExact(x: number, decimals: number): boolean {
@@ -179,6 +183,6 @@ class ByteReader {
     const value = this.#view.getFloat64(this.#at, true);
     this.#at += 8;
     if (!Number.isFinite(value)) this.fail('a coordinate is not finite');
-    return value;
+    return tidy(value);
   }
 }

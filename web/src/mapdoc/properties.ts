@@ -1,17 +1,15 @@
 // A feature's properties: its record's, overlaid with single edits and with texts that people type together (§6.6, §9).
 
 import type { Overlays } from './overlays.ts';
-import type { FeatureRecord } from './record.ts';
+import { type FeatureRecord, recordProperties } from './record.ts';
 import type { Texts } from './texts.ts';
-import { compareBytes, type Json, parseJson, toJson } from './values.ts';
+import { compareBytes, type Json, toJson } from './values.ts';
 
 /** Sorted by the bytes of their names. */
 export type Properties = ReadonlyMap<string, Json>;
 
 export function readProperties(overlays: Overlays, texts: Texts, fid: string, record: FeatureRecord): Properties {
-  const base = parseJson(record.props);
-  const isObject = typeof base === 'object' && base !== null && !Array.isArray(base);
-  const values = new Map<string, Json>(isObject ? Object.entries(base) : []);
+  const values = new Map<string, Json>(Object.entries(recordProperties(record) ?? {}));
   for (const name of overlays.targets('prop', fid)) {
     const entry = overlays.winner('prop', fid, name);
     if (!entry) continue;

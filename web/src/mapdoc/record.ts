@@ -1,6 +1,9 @@
 // The feature record `feat[fid]`: written once, never changed (map document format §4).
 
-import { isTime } from './values.ts';
+import { asNumber, asTime, type Json, parseJson } from './values.ts';
+
+/** The generation of a geometry unless a record says otherwise. */
+export const FIRST_GENERATION = '0';
 
 export interface FeatureRecord {
   time: number;
@@ -17,16 +20,24 @@ export interface FeatureRecord {
 
 export function readRecord(value: unknown): FeatureRecord | null {
   if (!Array.isArray(value) || value.length < 6) return null;
-  const [time, sid, kind, coords, props, layer, gen, id] = value as unknown[];
-  if (!isTime(time) || typeof sid !== 'string' || !Number.isInteger(kind) || typeof props !== 'string') return null;
+  const [t, sid, k, coords, props, layer, gen, id] = value as unknown[];
+  const [time, kind] = [asTime(t), asNumber(k)];
+  if (time === null || kind === null || !Number.isInteger(kind)) return null;
+  if (typeof sid !== 'string' || typeof props !== 'string') return null;
   return {
     time,
     sid,
-    kind: kind as number,
+    kind,
     coords,
     props,
     layer: typeof layer === 'string' ? layer : '',
-    gen: typeof gen === 'string' ? gen : '0',
-    originalId: typeof id === 'string' || typeof id === 'number' ? id : null,
+    gen: typeof gen === 'string' ? gen : FIRST_GENERATION,
+    originalId: typeof id === 'string' ? id : asNumber(id),
   };
+}
+
+/** The properties that a record was made with; null if their text is malformed, which counts as none at all. */
+export function recordProperties({ props }: FeatureRecord): { [name: string]: Json } | null {
+  const value = parseJson(props);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
 }

@@ -1,6 +1,11 @@
 // A geometry as parts → segments → vertices, the form in which the map document addresses its pieces.
 
+import { asNumber } from './values.ts';
+
 export const KINDS = [null, 'Point', 'LineString', 'Polygon', 'MultiPoint', 'MultiLineString', 'MultiPolygon'] as const;
+
+/** 1–7. */
+export type Kind = number;
 
 /** Kind number of a geometry kept as JSON text, such as a GeometryCollection. */
 export const KIND_OTHER = 7;
@@ -14,6 +19,13 @@ export type Geometry =
   | { type: 'Polygon' | 'MultiLineString'; coordinates: Position[][] }
   | { type: 'MultiPolygon'; coordinates: Position[][][] }
   | { type: 'GeometryCollection'; geometries: Geometry[] };
+
+/** The kind number of a GeoJSON geometry; null if it is none. */
+export function kindOf(geometry: { type?: unknown }): Kind | null {
+  if (geometry.type === 'GeometryCollection') return KIND_OTHER;
+  const kind = KINDS.indexOf(geometry.type as (typeof KINDS)[number]);
+  return kind >= KIND_POINT ? kind : null;
+}
 
 /** One segment's numbers, vertex by vertex, `dims` each. Rings are open: the first position is not repeated. */
 export type Segment = number[];
@@ -66,10 +78,9 @@ function opened(line: Position[]): Position[] {
 }
 
 function readPosition(value: unknown): Position | null {
-  const isNumber = (x: unknown) => typeof x === 'number' && Number.isFinite(x);
-  return Array.isArray(value) && value.length >= 2 && value.length <= 3 && value.every(isNumber)
-    ? (value as Position)
-    : null;
+  if (!Array.isArray(value) || value.length < 2 || value.length > 3) return null;
+  const numbers = value.map(asNumber);
+  return numbers.includes(null) ? null : (numbers as Position);
 }
 
 function readList<T>(value: unknown, read: (item: unknown) => T | null): T[] | null {

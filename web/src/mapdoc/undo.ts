@@ -1,39 +1,60 @@
-// Undo and redo of one's own edits. Y.UndoManager covers the overlays; a created feature lies in `feat`, which it must not touch (an
-// undone creation would take others' edits of it along), so undoing a creation marks the feature as deleted.
+// Undo and redo of one's own edits, operation by operation.
+//
+// Y.UndoManager would put back under other people's keys what one's own edit had replaced there, and where they have written anew
+// meanwhile, the client id decides which of the two is lost. So what was replaced is put back under one's own key, where nobody else
+// writes. A created feature lies in `feat`, which is written once; undoing a creation marks the feature as deleted.
 
-import * as Y from 'yjs';
-import type { Writer } from './writer.ts';
+import {
+  type Entry,
+  type EntryKey,
+  type EntryRoot,
+  joinKey,
+  OVERLAY_ROOTS,
+  readEntry,
+  splitKey,
+  winner,
+} from './entry.ts';
+import type { MapView } from './view.ts';
+import type { Writer, Written } from './writer.ts';
 
-const TRACKED_ROOTS = ['geom', 'part', 'vert', 'prop', 'attr', 'gone', 'layer'];
+/** Steps that are remembered. */
+const STEPS_MAX = 1000;
 
-type Step = { kind: 'creation'; fid: string } | { kind: 'overlays' };
+/** One operation that can be taken back. */
+interface Step {
+  /** Features it created. */
+  created: string[];
+  /** What it changed in overlays and layers. */
+  written: Written[];
+}
+
+/**
+ * Takes back what `writer` does from now on and nothing that others did: where somebody has set the same thing since, that stays.
+ * Notes, texts and titles are not covered. `changed` is called when what can be undone or redone may have changed.
+ */
+export function mapUndo(view: MapView, writer: Writer, changed: () => void = () => {}): Undo {
+  return new Undo(view, writer, changed);
+}
 
 export class Undo {
+  readonly #view: MapView;
   readonly #writer: Writer;
-  readonly #manager: Y.UndoManager;
   readonly #done: Step[] = [];
   readonly #undone: Step[] = [];
   readonly #changed: () => void;
+  readonly #stop: () => void;
 
-  constructor(doc: Y.Doc, writer: Writer, changed: () => void = () => {}) {
+  constructor(view: MapView, writer: Writer, changed: () => void) {
+    this.#view = view;
     this.#writer = writer;
     this.#changed = changed;
-    this.#manager = new Y.UndoManager(
-      TRACKED_ROOTS.map((name) => doc.getMap(name)),
-      { trackedOrigins: new Set([writer]), captureTimeout: 0 },
-    );
-    this.#manager.on('stack-item-added', ({ origin }: { origin: unknown }) => {
-      if (origin === writer) this.#record({ kind: 'overlays' });
+    this.#stop = writer.onWritten((written, origin) => {
+      if (origin === writer) this.#record(written);
     });
   }
 
   dispose(): void {
-    this.#manager.destroy();
-  }
-
-  /** To be told of every creation, right after it. */
-  created(fid: string): void {
-    this.#record({ kind: 'creation', fid });
+    this.#stop();
   }
 
   canUndo(): boolean {
@@ -44,38 +65,117 @@ export class Undo {
     return this.#undone.length > 0;
   }
 
-  undo(): void {
-    const step = this.#done.pop();
-    if (!step) return;
-    this.#undone.push(step);
-    if (step.kind === 'creation') this.#writer.delete(step.fid, this);
-    else this.#manager.undo();
-    this.#forgetOverwritten();
-    this.#changed();
+  /** Takes the last operation back. False if there was none, or others have replaced all of it since and nothing is left to do. */
+  undo(): boolean {
+    return this.#takeBack(this.#done, this.#undone);
   }
 
-  redo(): void {
-    const step = this.#undone.pop();
-    if (!step) return;
-    this.#done.push(step);
-    if (step.kind === 'creation') this.#writer.restore(step.fid, this);
-    else this.#manager.redo();
-    this.#changed();
+  /** Carries out again what was undone last. False as in [`undo`]. */
+  redo(): boolean {
+    return this.#takeBack(this.#undone, this.#done);
   }
 
-  /** The manager passes over edits that others have replaced since; their steps here would undo nothing. */
-  #forgetOverwritten(): void {
-    let surplus = this.#done.filter((step) => step.kind === 'overlays').length - this.#manager.undoStack.length;
-    for (let i = this.#done.length - 1; i >= 0 && surplus > 0; i--) {
-      if (this.#done[i]?.kind !== 'overlays') continue;
-      this.#done.splice(i, 1);
-      surplus -= 1;
-    }
-  }
-
-  #record(step: Step): void {
-    this.#done.push(step);
+  #record(written: Written[]): void {
+    const created = written.filter(({ root, before }) => root === 'feat' && before === undefined).map(({ key }) => key);
+    const overlays = written.filter(({ root }) => isEntryRoot(root));
+    if (created.length === 0 && overlays.length === 0) return;
+    this.#done.push({ created, written: overlays });
+    if (this.#done.length > STEPS_MAX) this.#done.shift();
     this.#undone.length = 0;
     this.#changed();
   }
+
+  /** Reverts the last of the steps; what it takes to revert that again goes to the others. */
+  #takeBack(steps: Step[], others: Step[]): boolean {
+    const step = steps.pop();
+    if (!step) return false;
+    const isUndo = steps === this.#done;
+    if (!isUndo) this.#existence(step.created, isUndo);
+    const written = this.#revert(step.written);
+    if (isUndo) this.#existence(step.created, isUndo);
+    const isDone = written.length > 0 || step.created.length > 0;
+    if (isDone) others.push({ created: step.created, written });
+    this.#changed();
+    return isDone;
+  }
+
+  #existence(fids: string[], isUndo: boolean): void {
+    const there = fids.filter((fid) => this.#view.record(fid));
+    if (there.length > 0) this.#writer.run({ op: isUndo ? 'delete' : 'restore', fids: there }, this);
+  }
+
+  #revert(written: Written[]): Written[] {
+    const { store } = this.#view;
+    const back = byTarget(written).flatMap((target) => this.#reverted(target));
+    if (back.length === 0) return [];
+    store.transact(() => {
+      for (const { root, key, after } of back) {
+        if (after === undefined) store.root(root).delete(key);
+        else store.root(root).set(key, after);
+      }
+    }, this);
+    return back;
+  }
+
+  /** The own entry of a target as it has to become; none if there is nothing to change. */
+  #reverted({ root, id, target, written }: Target): Written[] {
+    const key = joinKey(id, this.#writer.sid, target);
+    const present = this.#view.store.root(root).get(key);
+    const own = written.find((one) => one.key === key);
+    // Who sets a target takes away the entries they see, so an own entry that has gone was replaced.
+    if (own && !isSame(present, own.after)) return [];
+    const index = root === 'layer' ? this.#view.layers.index : this.#view.overlays.of(root);
+    const isOthersNow = index.entries(id, target).some((entry) => entry.sid !== this.#writer.sid);
+    const after = isOthersNow ? undefined : winnerBefore(root, written);
+    return isSame(present, after) ? [] : [{ root, key, before: present, after }];
+  }
+}
+
+interface Target {
+  root: EntryRoot;
+  id: string;
+  target: string;
+  written: Written[];
+}
+
+function byTarget(written: Written[]): Target[] {
+  const targets = new Map<string, Target>();
+  for (const one of written) {
+    const fields = isEntryRoot(one.root) ? splitKey(one.root, one.key) : null;
+    if (!fields) continue;
+    const { id, target } = fields;
+    const name = `${one.root}:${id}/${target}`;
+    const found = targets.get(name) ?? { root: one.root as EntryRoot, id, target, written: [] };
+    found.written.push(one);
+    targets.set(name, found);
+  }
+  return [...targets.values()];
+}
+
+/** The value that showed before, whoever wrote it. */
+function winnerBefore(root: EntryRoot, written: Written[]): unknown {
+  const before = new Map<Entry, unknown>();
+  for (const one of written) {
+    const entry = readEntry(root, splitKey(root, one.key) as EntryKey, one.before);
+    if (entry) before.set(entry, one.before);
+  }
+  const shown = winner([...before.keys()]);
+  return shown === null ? undefined : before.get(shown);
+}
+
+function isEntryRoot(root: string): root is EntryRoot {
+  return root === 'layer' || (OVERLAY_ROOTS as readonly string[]).includes(root);
+}
+
+/** Entries are compared by what they are made of; two of one session at one time for one target are the same edit. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+  return a.every(
+    (item, i) => item === b[i] || (typeof item === 'object' && typeof b[i] === 'object' && isSameText(item, b[i])),
+  );
+}
+
+function isSameText(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

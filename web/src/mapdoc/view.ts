@@ -1,20 +1,35 @@
 // The document as features: read one, read all, hear which changed. Shows the same as every other replica with the same content.
 
 import type * as Y from 'yjs';
-import { OVERLAY_ROOTS } from './entry.ts';
-import { currentGeneration, type GeometryProblem, readGeometry } from './geometry.ts';
+import type { Authorship } from './blame.ts';
+import { ChangeCollector, type MapChange } from './changes.ts';
+import { OVERLAY_ROOTS, SEEN_ROOTS } from './entry.ts';
+import {
+  currentGeneration,
+  type Generation,
+  type GeometryProblem,
+  readGeometry,
+  readStructure,
+  type Structure,
+} from './geometry.ts';
 import { Layers } from './layers.ts';
+import { type Attachment, type Note, readAll, readAttachment, readNote } from './notes.ts';
 import { Overlays } from './overlays.ts';
 import { type Properties, readProperties } from './properties.ts';
 import { type FeatureRecord, readRecord } from './record.ts';
 import type { Geometry } from './shape.ts';
+import type { RootMap, Store } from './store.ts';
 import { Texts } from './texts.ts';
-import { compareBytes, isTime } from './values.ts';
+import { asNumber, asTime, compareBytes, type Json, parseJson } from './values.ts';
+import { storeOf } from './yjs.ts';
 
 /** What `meta.format` says of a map document. */
 export const FORMAT = 'map';
 /** The document version this program reads and may write. */
 export const VERSION = 1;
+
+/** Features of one document, at most (map document format §12). */
+export const FEATURES_MAX = 200_000;
 
 export type FeatureState = 'live' | 'contested' | 'deleted';
 
@@ -33,40 +48,47 @@ export interface Feature {
   problems: GeometryProblem[];
 }
 
-export interface Authorship {
-  /** Seconds since 1970-01-01 UTC, by the writer's clock. */
-  time: number;
-  sid: string;
-}
+export type { Authorship } from './blame.ts';
+
+/** Hears after every transaction which features to read again, and what exactly changed. */
+export type ChangeListener = (fids: ReadonlySet<string>, change: MapChange) => void;
 
 export class MapView {
+  readonly store: Store;
   readonly overlays: Overlays;
   readonly layers: Layers;
-  readonly #texts: Texts;
-  readonly #doc: Y.Doc;
-  readonly #features: Y.Map<unknown>;
-  readonly #changed = new Set<string>();
-  readonly #listeners = new Set<(fids: ReadonlySet<string>) => void>();
+  readonly texts: Texts;
+  readonly #features: RootMap;
+  #recordsAtMost: number;
+  readonly #changes = new ChangeCollector();
+  readonly #listeners = new Set<ChangeListener>();
   readonly #dispose: (() => void)[] = [];
 
-  constructor(doc: Y.Doc) {
-    this.#doc = doc;
-    this.#features = doc.getMap('feat');
-    const touch = (fid: string) => this.#changed.add(fid);
-    this.overlays = new Overlays(doc, touch);
-    this.#texts = new Texts(doc, touch);
-    this.layers = new Layers(doc);
-    const observer = (event: Y.YMapEvent<unknown>) => {
-      for (const fid of event.keysChanged) touch(fid);
-    };
-    this.#features.observe(observer);
-    const after = () => this.#announce();
-    doc.on('afterTransaction', after);
+  constructor(doc: Y.Doc | Store) {
+    const store = storeOf(doc);
+    const changes = this.#changes;
+    this.store = store;
+    this.#features = store.root('feat');
+    this.#recordsAtMost = this.#features.size;
+    this.overlays = new Overlays(store, (root, key, isThere) => changes.overlay(root, key, isThere));
+    this.texts = new Texts(store, (fid) => changes.feature(fid, 'properties', null));
+    this.layers = new Layers(store, (key) => changes.layer(key.id));
     this.#dispose.push(
-      () => this.#features.unobserve(observer),
-      () => doc.off('afterTransaction', after),
+      store.observe('feat', (keys) => {
+        for (const fid of keys) {
+          this.#recordsAtMost += 1;
+          changes.feature(fid, 'record', this.record(fid)?.sid ?? null);
+        }
+      }),
+      ...(['note', 'file', 'who', 'meta'] as const).map((root) =>
+        store.observe(root, (keys) => changes.keys(root, keys)),
+      ),
+      store.afterTransaction((info) => {
+        const change = changes.take(info);
+        if (change) this.#announce(change);
+      }),
       () => this.overlays.dispose(),
-      () => this.#texts.dispose(),
+      () => this.texts.dispose(),
       () => this.layers.dispose(),
     );
   }
@@ -76,8 +98,8 @@ export class MapView {
     for (const dispose of this.#dispose.splice(0)) dispose();
   }
 
-  /** Calls `listener` after every transaction with the fids to read again. Returns how to stop that. */
-  onChange(listener: (fids: ReadonlySet<string>) => void): () => void {
+  /** Calls `listener` after every transaction that touched features, layers, notes, attachments or the title. Returns how to stop that. */
+  onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -85,6 +107,16 @@ export class MapView {
   /** Ids of all records, deleted ones included, in byte order. */
   ids(): string[] {
     return [...this.#features.keys()].sort(compareBytes);
+  }
+
+  /** As [`ids`], in no particular order. */
+  recordKeys(): Iterable<string> {
+    return this.#features.keys();
+  }
+
+  /** Whether there is something under the feature's key, be it a record or not. */
+  hasRecordKey(fid: string): boolean {
+    return this.#features.has(fid);
   }
 
   record(fid: string): FeatureRecord | null {
@@ -105,13 +137,12 @@ export class MapView {
     const state = this.state(fid);
     if (state === 'deleted') return null;
     const { geometry, problems } = readGeometry(this.overlays, fid, currentGeneration(this.overlays, fid, record));
-    const layer = this.overlays.winner('attr', fid, 'layer')?.payload[0];
     return {
       fid,
       id: record.originalId ?? fid,
       geometry,
-      properties: readProperties(this.overlays, this.#texts, fid, record),
-      layer: this.layers.known(typeof layer === 'string' ? layer : record.layer),
+      properties: readProperties(this.overlays, this.texts, fid, record),
+      layer: this.layers.known(this.layerOf(fid, record)),
       state,
       created: { time: record.time, sid: record.sid },
       changed: this.#lastChange(fid, record),
@@ -127,9 +158,47 @@ export class MapView {
     }
   }
 
+  /** The properties of a feature, deleted or not; null for an unknown one. */
+  properties(fid: string): Properties | null {
+    const record = this.record(fid);
+    return record && readProperties(this.overlays, this.texts, fid, record);
+  }
+
+  /** Foreign members of the GeoJSON feature that it was imported from, sorted by name; none for an unknown one. */
+  members(fid: string): { [name: string]: Json } {
+    const text = this.overlays.winner('attr', fid, 'members')?.payload[0];
+    const value = typeof text === 'string' && this.record(fid) ? parseJson(text) : null;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+  }
+
+  /** How many records there are, deleted features included. */
+  recordCount(): number {
+    // Records are written once, so the estimate is exact unless two people created one feature.
+    if (this.#recordsAtMost >= FEATURES_MAX) this.#recordsAtMost = this.#features.size;
+    return this.#recordsAtMost;
+  }
+
+  /** The geometry in force of a feature, deleted or not; null for an unknown one. */
+  generation(fid: string): Generation | null {
+    const record = this.record(fid);
+    return record && currentGeneration(this.overlays, fid, record);
+  }
+
+  /** A feature's segments and vertices with their names; null for unknown features and geometries that have none. */
+  structure(fid: string): Structure | null {
+    const generation = this.generation(fid);
+    return generation && readStructure(this.overlays, fid, generation);
+  }
+
+  /** The layer that a feature says it is in, known or not. */
+  layerOf(fid: string, record: FeatureRecord): string {
+    const layer = this.overlays.winner('attr', fid, 'layer')?.payload[0];
+    return typeof layer === 'string' ? layer : record.layer;
+  }
+
   /** Targets of the feature that hold more than one value: somebody's edit shows, another's is kept. */
   concurrentValues(fid: string): { root: string; target: string; count: number }[] {
-    return OVERLAY_ROOTS.filter((root) => root !== 'gone').flatMap((root) =>
+    return SEEN_ROOTS.flatMap((root) =>
       this.overlays
         .targets(root, fid)
         .map((target) => ({ root, target, count: this.overlays.entries(root, fid, target).length }))
@@ -137,24 +206,50 @@ export class MapView {
     );
   }
 
+  /** The notes that show, by id. */
+  notes(): Note[] {
+    return readAll(this.store.root('note'), readNote);
+  }
+
+  note(nid: string): Note | null {
+    return readNote(this.store.root('note'), nid);
+  }
+
+  /** The attachments that show, by id. */
+  attachments(): Attachment[] {
+    return readAll(this.store.root('file'), readAttachment);
+  }
+
+  attachment(aid: string): Attachment | null {
+    return readAttachment(this.store.root('file'), aid);
+  }
+
   /** The document's title, or null. */
   title(): string | null {
-    const title = this.#doc.getMap('meta').get('title');
+    const title = this.store.root('meta').get('title');
     return typeof title === 'string' && title !== '' ? title : null;
+  }
+
+  /** Whether the document says that it is something else than a map. */
+  isMap(): boolean {
+    const format = this.store.root('meta').get('format');
+    return format === undefined || format === FORMAT;
+  }
+
+  /** The version that the document says it has, 1 if it says none. */
+  version(): number {
+    return asNumber(this.store.root('meta').get('version')) ?? VERSION;
   }
 
   /** A document of another format or a later version may be looked at but not written. */
   isWritable(): boolean {
-    const meta = this.#doc.getMap('meta');
-    const [format, version] = [meta.get('format'), meta.get('version')];
-    const isOurs = format === undefined || format === FORMAT;
-    return isOurs && (typeof version !== 'number' || version <= VERSION);
+    return this.isMap() && this.version() <= VERSION;
   }
 
   /** The display name under which a session introduced itself, or null. */
   sessionName(sid: string): string | null {
-    const value = this.#doc.getMap('who').get(sid);
-    const name: unknown = Array.isArray(value) && isTime(value[0]) ? value[2] : null;
+    const value = this.store.root('who').get(sid);
+    const name: unknown = Array.isArray(value) && asTime(value[0]) !== null ? value[2] : null;
     return typeof name === 'string' && name !== '' ? name : null;
   }
 
@@ -170,10 +265,8 @@ export class MapView {
     return last;
   }
 
-  #announce(): void {
-    if (this.#changed.size === 0) return;
-    const fids = new Set(this.#changed);
-    this.#changed.clear();
-    for (const listener of [...this.#listeners]) listener(fids);
+  #announce(change: MapChange): void {
+    const fids = new Set(change.features.keys());
+    for (const listener of [...this.#listeners]) listener(fids, change);
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import * as Y from 'yjs';
-import { Undo } from './undo.ts';
+import { pack } from './pack.ts';
+import { mapUndo } from './undo.ts';
 import { MapView } from './view.ts';
 import { Writer } from './writer.ts';
 
@@ -8,7 +9,7 @@ function peer(sid: string, now = 1000) {
   const doc = new Y.Doc();
   const view = new MapView(doc);
   const clock = { now };
-  const writer = new Writer(doc, view, { sid, userId: sid, name: sid.toUpperCase() }, () => clock.now);
+  const writer = new Writer(view, { sid, userId: sid, name: sid.toUpperCase() }, () => clock.now);
   return { doc, view, writer, clock };
 }
 
@@ -20,7 +21,14 @@ test('a created point reads back and introduces its session', () => {
   const { doc, view, writer } = peer('alice');
   const fid = writer.createPoint([8.5, -0], { kind: 'hydrant' });
   expect(fid).toMatch(/^[0-9A-Za-z]{12}$/);
-  expect(doc.getMap('feat').get(fid)).toEqual([1000, 'alice', 1, [8.5, 0], '{"kind":"hydrant"}', '']);
+  expect(doc.getMap('feat').get(fid)).toEqual([
+    1000,
+    'alice',
+    1,
+    pack({ dims: 2, parts: [[[8.5, 0]]] }),
+    '{"kind":"hydrant"}',
+    '',
+  ]);
   expect(view.feature(fid)?.geometry).toEqual({ type: 'Point', coordinates: [8.5, 0] });
   expect(view.sessionName('alice')).toBe('ALICE');
   expect(doc.getMap('meta').toJSON()).toEqual({ format: 'map', version: 1 });
@@ -91,9 +99,8 @@ test('what is not a point cannot be moved as one', () => {
 
 test('undoing a creation writes a deletion and keeps the record; redoing restores it', () => {
   const { doc, view, writer } = peer('alice');
-  const undo = new Undo(doc, writer);
+  const undo = mapUndo(view, writer);
   const fid = writer.createPoint([1, 2]);
-  undo.created(fid);
   undo.undo();
   expect(view.feature(fid)).toBeNull();
   expect(doc.getMap('feat').has(fid)).toBe(true);
@@ -104,9 +111,8 @@ test('undoing a creation writes a deletion and keeps the record; redoing restore
 
 test('undo goes back step by step and does not reach into the edits of others', () => {
   const [a, b] = [peer('alice'), peer('bobby')];
-  const undo = new Undo(a.doc, a.writer);
+  const undo = mapUndo(a.view, a.writer);
   const fid = a.writer.createPoint([1, 2]);
-  undo.created(fid);
   a.writer.movePoint(fid, [3, 4]);
   merge(a.doc, b.doc);
   const other = b.writer.createPoint([9, 9]);
@@ -122,8 +128,8 @@ test('undo goes back step by step and does not reach into the edits of others', 
 });
 
 test('a deletion can be undone', () => {
-  const { doc, view, writer } = peer('alice');
-  const undo = new Undo(doc, writer);
+  const { view, writer } = peer('alice');
+  const undo = mapUndo(view, writer);
   const fid = writer.createPoint([1, 2]);
   writer.delete(fid);
   undo.undo();

@@ -2,7 +2,7 @@
 
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { Undo } from '../mapdoc/undo.ts';
+import { mapUndo, type Undo } from '../mapdoc/undo.ts';
 import { MapView } from '../mapdoc/view.ts';
 import { Writer } from '../mapdoc/writer.ts';
 import { namePath } from '../names.ts';
@@ -29,8 +29,8 @@ export class MapSession {
     this.identity = identity;
     this.view = new MapView(this.doc);
     const { sid, userId, person } = identity;
-    this.writer = new Writer(this.doc, this.view, { sid, userId, name: person.name });
-    this.undo = new Undo(this.doc, this.writer, events.undoChanged);
+    this.writer = new Writer(this.view, { sid, userId, name: person.name });
+    this.undo = mapUndo(this.view, this.writer, events.undoChanged);
     const awareness = new Awareness(this.doc);
     this.presence = new PresenceChannel(awareness, person);
     this.connection = new Connection(socketUrl(), namePath(name), this.doc, awareness, events.denied);

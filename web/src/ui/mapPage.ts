@@ -187,8 +187,7 @@ class MapPage {
   }
 
   #add(at: [number, number]): void {
-    const fid = this.#session.writer.createPoint(this.#precise(at));
-    this.#session.undo.created(fid);
+    this.#session.writer.createPoint(this.#precise(at));
     this.say(`Point added at ${position(this.#precise(at))}.`);
   }
 

@@ -8,7 +8,7 @@ use crate::update::{Ledger, Verdict, concat};
 
 /// What happens to some replicas and the server.
 #[derive(Debug, Clone)]
-enum Step {
+pub(in crate::update) enum Step {
     Edit {
         replica: usize,
         what: u8,
@@ -33,7 +33,7 @@ enum Step {
 
 const REPLICAS: usize = 3;
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(in crate::update) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let replica = || 0..REPLICAS;
     prop::collection::vec(
         prop_oneof![
@@ -47,7 +47,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-fn run(steps: &[Step]) -> (Server, Vec<Replica>) {
+pub(in crate::update) fn run(steps: &[Step]) -> (Server, Vec<Replica>) {
     let replicas: Vec<_> = [5, 1 << 40, 70_000].map(Replica::new).into();
     let mut server = Server::new();
     let send = |server: &mut Server, replica: &Replica, order: u64, merged: bool| {

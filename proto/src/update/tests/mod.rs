@@ -4,6 +4,6 @@
 mod attacks;
 mod build;
 mod fixtures;
-mod laws;
-mod replicas;
+pub(super) mod laws;
+pub(super) mod replicas;
 mod wild;

@@ -13,12 +13,12 @@ use crate::limits::UPDATE_BYTES_MAX;
 use crate::update::{Ledger, Scanned, Verdict, scan};
 use crate::{ClientId, StateVector as OurVector};
 
-pub(super) fn scanned(bytes: impl Into<Bytes>) -> Scanned {
+pub(in crate::update) fn scanned(bytes: impl Into<Bytes>) -> Scanned {
     scan(bytes.into(), UPDATE_BYTES_MAX).unwrap()
 }
 
 /// A document as a room opens it.
-pub(super) fn doc() -> Doc {
+pub(in crate::update) fn doc() -> Doc {
     doc_of(999)
 }
 
@@ -31,19 +31,19 @@ fn doc_of(client: u64) -> Doc {
     Doc::with_options(options)
 }
 
-pub(super) fn apply(doc: &Doc, update: &[u8]) {
+pub(in crate::update) fn apply(doc: &Doc, update: &[u8]) {
     let update = Update::decode_v1(update).unwrap();
     doc.transact_mut().apply_update(update).unwrap();
 }
 
 /// The whole document; must not fail whatever was applied.
-pub(super) fn state(doc: &Doc) -> Bytes {
+pub(in crate::update) fn state(doc: &Doc) -> Bytes {
     doc.transact()
         .encode_state_as_update_v1(&StateVector::default())
         .into()
 }
 
-pub(super) fn vector(doc: &Doc) -> OurVector {
+pub(in crate::update) fn vector(doc: &Doc) -> OurVector {
     doc.transact()
         .state_vector()
         .iter()
@@ -55,7 +55,7 @@ pub(super) fn vector(doc: &Doc) -> OurVector {
 ///
 /// A root is read as what the editors use it for: yrs 0.28.1 never comes to an end when it reads text beyond
 /// the Basic Multilingual Plane as an array.
-pub(super) fn content(doc: &Doc) -> String {
+pub(in crate::update) fn content(doc: &Doc) -> String {
     let roots = [
         Out::YMap(doc.get_or_insert_map("map")),
         Out::YArray(doc.get_or_insert_array("list")),
@@ -109,17 +109,17 @@ fn text_of<T: ReadTxn>(txn: &T, value: &Out) -> String {
 
 /// A server with one document: every update goes through the door. A second document gets the updates whole,
 /// where the first gets only what is new in them.
-pub(super) struct Server {
-    pub(super) ledger: Ledger,
-    pub(super) doc: Doc,
-    pub(super) whole: Doc,
-    pub(super) held: Vec<Scanned>,
+pub(in crate::update) struct Server {
+    pub(in crate::update) ledger: Ledger,
+    pub(in crate::update) doc: Doc,
+    pub(in crate::update) whole: Doc,
+    pub(in crate::update) held: Vec<Scanned>,
     /// What was logged: one update each, in the order of their application.
-    pub(super) log: Vec<Scanned>,
+    pub(in crate::update) log: Vec<Scanned>,
 }
 
 impl Server {
-    pub(super) fn new() -> Self {
+    pub(in crate::update) fn new() -> Self {
         Self {
             ledger: Ledger::default(),
             doc: doc(),
@@ -130,7 +130,7 @@ impl Server {
     }
 
     /// Judges an update, applies it if nothing is missing, and tries those held again.
-    pub(super) fn receive(&mut self, update: Scanned) {
+    pub(in crate::update) fn receive(&mut self, update: Scanned) {
         self.held.push(update);
         loop {
             let before = (self.held.len(), self.log.len());
@@ -157,7 +157,7 @@ impl Server {
     }
 
     /// Applies an update as its verdict says and checks what the verdict promised.
-    pub(super) fn apply(&mut self, verdict: &Verdict, update: &Scanned) {
+    pub(in crate::update) fn apply(&mut self, verdict: &Verdict, update: &Scanned) {
         let fresh = match verdict {
             Verdict::Gap { .. } => panic!("{verdict:?} is not applied"),
             Verdict::Nothing => {
@@ -209,19 +209,19 @@ impl Server {
     }
 
     /// Everything that was logged, joined.
-    pub(super) fn joined(&self) -> Bytes {
+    pub(in crate::update) fn joined(&self) -> Bytes {
         crate::update::concat(&self.log.iter().collect::<Vec<_>>()).unwrap()
     }
 }
 
 /// An editor with a document of its own.
-pub(super) struct Replica {
-    pub(super) doc: Doc,
+pub(in crate::update) struct Replica {
+    pub(in crate::update) doc: Doc,
     outbox: Arc<Mutex<Vec<Bytes>>>,
 }
 
 impl Replica {
-    pub(super) fn new(client: u64) -> Self {
+    pub(in crate::update) fn new(client: u64) -> Self {
         let doc = doc_of(client);
         let outbox = Arc::new(Mutex::new(Vec::new()));
         let sender = outbox.clone();
@@ -235,12 +235,12 @@ impl Replica {
         Self { doc, outbox }
     }
 
-    pub(super) fn sent(&self) -> Vec<Bytes> {
+    pub(in crate::update) fn sent(&self) -> Vec<Bytes> {
         std::mem::take(&mut self.outbox.lock().unwrap())
     }
 
     /// What it would answer to a SyncStep1 of somebody who has `vector`.
-    pub(super) fn step2(&self, vector: &OurVector) -> Bytes {
+    pub(in crate::update) fn step2(&self, vector: &OurVector) -> Bytes {
         let vector = StateVector::decode_v1(&vector.encode()).unwrap();
         self.doc
             .transact()
@@ -250,7 +250,7 @@ impl Replica {
 
     /// One edit, chosen by `what` and `n`. Text stays in the Basic Multilingual Plane: an edit within a character
     /// of two units destroys it, and whether it does depends on the order in which a replica learns of edits.
-    pub(super) fn edit(&self, what: u8, n: u32) {
+    pub(in crate::update) fn edit(&self, what: u8, n: u32) {
         let map = self.doc.get_or_insert_map("map");
         let list = self.doc.get_or_insert_array("list");
         let text = self.doc.get_or_insert_text("text");

@@ -1,0 +1,203 @@
+//! `/api/v1/maps/{map}/problems[/{fid}]`: what needs a person's eye, and who wrote what met there.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use warp::http::StatusCode;
+
+use super::super::problem::Problem;
+use super::super::state::App;
+use super::answer::{self, edited};
+use super::unknown;
+use crate::geometry::Geometry;
+use crate::geometry::validity::{Fault, Place, REPAIR_VERTICES_MAX, Suggestion, repair};
+use crate::index::{FeatureIndex, FeatureProblems};
+use crate::model::{self, KeyedGeometry, MapView, Version};
+use crate::room::IfUnknown;
+
+/// Features with problems in one answer, at most.
+const FEATURES_MAX: usize = 1_000;
+
+/// GET `/api/v1/maps/{map}/problems[?after=FID]`: of the whole map.
+pub async fn problems(
+    app: Arc<App>,
+    segment: String,
+    query: String,
+) -> Result<warp::reply::Response, Problem> {
+    let after = after(&query)?;
+    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let body = room.features(move |index| listed(index, after.as_deref()));
+    answer::json(StatusCode::OK, &body.await?)
+}
+
+/// GET `/api/v1/maps/{map}/problems/{fid}`: of one feature, with a suggestion how to repair its geometry where there
+/// is one. Nothing applies it but an edit that somebody makes.
+pub async fn problems_of(
+    app: Arc<App>,
+    segment: String,
+    fid: String,
+) -> Result<warp::reply::Response, Problem> {
+    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let body = room.features(move |index| {
+        index.check();
+        let geometry = index
+            .view()
+            .feature(&fid)
+            .and_then(|feature| feature.geometry);
+        let found = index.problems().of(&fid);
+        match (found, index.view().state(&fid)) {
+            (None, None) => Err(unknown(&fid)),
+            (found, _) => Ok((
+                one(
+                    index.view(),
+                    &fid,
+                    found.unwrap_or(&FeatureProblems::default()),
+                ),
+                geometry,
+            )),
+        }
+    });
+    let (mut body, geometry) = body.await??;
+    let suggested = tokio::task::spawn_blocking(move || geometry.as_ref().and_then(repair));
+    let suggested = suggested
+        .await
+        .map_err(|error| Problem::unavailable(error.to_string()))?;
+    body["suggestion"] = suggested.map_or(Value::Null, |suggested| suggestion(&suggested));
+    answer::json(StatusCode::OK, &body)
+}
+
+fn after(query: &str) -> Result<Option<String>, Problem> {
+    let mut after = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "after" => after = Some(value.into_owned()),
+            "token" => {}
+            _ => {
+                let detail = format!("there is no parameter {name:?}; there is after");
+                return Err(Problem::bad_request(detail));
+            }
+        }
+    }
+    Ok(after)
+}
+
+fn listed(index: &mut FeatureIndex, after: Option<&str>) -> Value {
+    index.check();
+    let (view, problems) = (index.view(), index.problems());
+    let map: Vec<Value> = view
+        .problems_of_map()
+        .iter()
+        .map(|problem| reported(view, problem))
+        .collect();
+    let mut following = problems
+        .iter()
+        .filter(|(fid, _)| after.is_none_or(|after| after < *fid));
+    let page: Vec<(&str, &FeatureProblems)> = following.by_ref().take(FEATURES_MAX).collect();
+    let next = following.next().and(page.last()).map(|(fid, _)| *fid);
+    let features: Vec<Value> = page
+        .iter()
+        .map(|(fid, found)| one(view, fid, found))
+        .collect();
+    json!({
+        "seq": index.seq().0,
+        "features_with_problems": problems.len(),
+        "map": map,
+        "features": features,
+        "next": next,
+    })
+}
+
+fn one(view: &MapView, fid: &str, found: &FeatureProblems) -> Value {
+    let conflicts: Vec<Value> = found
+        .report
+        .iter()
+        .map(|problem| reported(view, problem))
+        .collect();
+    let keyed = if found.faults.is_empty() {
+        None
+    } else {
+        view.keyed_geometry(fid)
+    };
+    let faults: Vec<Value> = found
+        .faults
+        .iter()
+        .map(|fault| faulty(view, keyed.as_ref(), fault))
+        .collect();
+    json!({ "fid": fid, "report": conflicts, "geometry": faults })
+}
+
+/// A line of the document's report, in its canonical form, with all values where several stand side by side.
+fn reported(view: &MapView, problem: &model::Problem) -> Value {
+    let mut told = json!({ "problem": problem.to_value() });
+    if let model::Problem::ConcurrentValues { target, .. } = problem {
+        let versions = view.versions(target.root, &target.id, &target.target);
+        told["versions"] = versions.iter().map(|version| said(view, version)).collect();
+    }
+    told
+}
+
+fn said(view: &MapView, version: &Version) -> Value {
+    let mut told = edited(view, &version.set);
+    told["removed"] = version.value.is_none().into();
+    told["value"] = version.value.clone().unwrap_or_default();
+    told
+}
+
+/// A fault with the vertices whose edges are at fault, and the edits that put them there, the latest first.
+fn faulty(view: &MapView, keyed: Option<&KeyedGeometry>, fault: &Fault) -> Value {
+    let mut met = Vec::new();
+    let vertices: Vec<Value> = std::iter::once(fault.at)
+        .chain(fault.with)
+        .flat_map(|place| ends(keyed, place))
+        .map(|(segment, vertex, set)| {
+            if !met.contains(&set) {
+                met.push(set);
+            }
+            json!({ "segment": segment, "vertex": vertex })
+        })
+        .collect();
+    met.sort_by(|a, b| b.t.cmp(&a.t).then_with(|| a.sid.cmp(&b.sid)));
+    json!({
+        "code": fault.code.as_str(),
+        "severity": fault.severity().as_str(),
+        "message": fault.to_string(),
+        "position": fault.position,
+        "at": placed(fault.at),
+        "with": fault.with.map(placed),
+        "more": fault.more,
+        "vertices": vertices,
+        "edits": met.iter().map(|set| edited(view, set)).collect::<Value>(),
+    })
+}
+
+fn placed(place: Place) -> Value {
+    json!({ "part": place.part, "ring": place.segment, "vertex": place.vertex })
+}
+
+/// Names and authors of the two vertices of the edge that starts at `place`.
+fn ends(keyed: Option<&KeyedGeometry>, place: Place) -> Vec<(String, String, model::Edited)> {
+    let Some(keyed) = keyed else {
+        return Vec::new();
+    };
+    let start = keyed.locate(place.part, place.segment, place.vertex);
+    // The last edge of a ring ends at its first vertex.
+    let end = keyed
+        .locate(place.part, place.segment, place.vertex.saturating_add(1))
+        .or_else(|| keyed.locate(place.part, place.segment, 0));
+    let named = start.into_iter().chain(end);
+    named
+        .map(|(segment, vertex)| (segment.name(), vertex.key.clone(), vertex.set.clone()))
+        .collect()
+}
+
+fn suggestion(suggested: &Suggestion) -> Value {
+    json!({
+        "geometry": Geometry::to_value(&suggested.geometry),
+        "vertices_kept": suggested.vertices_kept,
+        "vertices_added": suggested.vertices_added,
+        "vertices_removed": suggested.vertices_removed,
+        "area_before_m2": suggested.area_before_m2,
+        "area_m2": suggested.area_m2,
+        "vertices_max": REPAIR_VERTICES_MAX,
+    })
+}

@@ -1,0 +1,190 @@
+//! The addresses of features, in one table.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use warp::filters::BoxedFilter;
+use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::{Filter, Rejection, Reply};
+
+use super::super::accept::PeerAddress;
+use super::super::problem::Problem;
+use super::super::state::App;
+use super::super::upload::collect;
+use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
+
+/// What can be done with the list of features.
+const LIST_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+/// What can be done with one feature, whether it exists or not.
+const ITEM_METHODS: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
+
+type Answer = Result<warp::reply::Response, Infallible>;
+
+/// Routes below `map`, which yields the map's path segment.
+pub fn routes(
+    app: &Arc<App>,
+    map: impl Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
+) -> BoxedFilter<(warp::reply::Response,)> {
+    let list_of = map
+        .clone()
+        .and(warp::path("features"))
+        .and(warp::path::end());
+    let item_of = map
+        .clone()
+        .and(warp::path("features"))
+        .and(warp::path::param::<Segment>());
+    let item = item_of.clone().and(warp::path::end());
+    let problems_at = map.and(warp::path("problems"));
+    let lists = list_of
+        .clone()
+        .and(reading())
+        .and(raw_query())
+        .and(with(app))
+        .then(|map, query, app| answer(list(app, map, query)))
+        .or(list_of.clone().and(warp::post()).and(sent(app)).then(
+            |map, sent: Sent, app| async move {
+                answer(async move { post(app, map, sent.headers, sent.bytes?, sent.address).await })
+                    .await
+            },
+        ))
+        .unify()
+        .or(list_of.and(warp::options()).then(|_| allow(LIST_METHODS)))
+        .unify();
+    let single = item
+        .clone()
+        .and(reading())
+        .and(warp::header::headers_cloned())
+        .and(with(app))
+        .then(|map, fid: Segment, headers, app| answer(get(app, map, fid.0, headers)))
+        .or(item.clone().and(warp::put()).and(sent(app)).then(
+            |map, fid: Segment, sent: Sent, app| async move {
+                answer(async move {
+                    put(app, map, fid.0, sent.headers, sent.bytes?, sent.address).await
+                })
+                .await
+            },
+        ))
+        .unify()
+        .or(item.clone().and(warp::patch()).and(sent(app)).then(
+            |map, fid: Segment, sent: Sent, app| async move {
+                answer(async move {
+                    patch(app, map, fid.0, sent.headers, sent.bytes?, sent.address).await
+                })
+                .await
+            },
+        ))
+        .unify()
+        .or(item
+            .clone()
+            .and(warp::delete())
+            .and(warp::header::headers_cloned())
+            .and(warp::ext::get::<PeerAddress>())
+            .and(with(app))
+            .then(|map, fid: Segment, headers, address, app| {
+                answer(delete(app, map, fid.0, headers, address))
+            }))
+        .unify()
+        .or(item
+            .and(warp::options())
+            .then(|_, _: Segment| allow(ITEM_METHODS)))
+        .unify();
+    let undeleted = item_of
+        .and(warp::path("undelete"))
+        .and(warp::path::end())
+        .and(warp::post())
+        .and(warp::ext::get::<PeerAddress>())
+        .and(with(app))
+        .then(|map, fid: Segment, address, app| answer(undelete(app, map, fid.0, address)));
+    let found = problems_at
+        .clone()
+        .and(warp::path::end())
+        .and(reading())
+        .and(raw_query())
+        .and(with(app))
+        .then(|map, query, app| answer(problems(app, map, query)))
+        .or(problems_at
+            .and(warp::path::param::<Segment>())
+            .and(warp::path::end())
+            .and(reading())
+            .and(with(app))
+            .then(|map, fid: Segment, app| answer(problems_of(app, map, fid.0))))
+        .unify();
+    lists
+        .boxed()
+        .or(single.boxed())
+        .unify()
+        .boxed()
+        .or(undeleted.boxed())
+        .unify()
+        .boxed()
+        .or(found.boxed())
+        .unify()
+        .map(|answer: Answer| answer.unwrap_or_else(|never| match never {}))
+        .boxed()
+}
+
+/// A path segment, percent-decoded once.
+struct Segment(String);
+
+impl std::str::FromStr for Segment {
+    type Err = std::str::Utf8Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8()?;
+        Ok(Self(decoded.into_owned()))
+    }
+}
+
+/// A request with a body, as far as it could be read.
+struct Sent {
+    headers: HeaderMap,
+    bytes: Result<Bytes, Problem>,
+    address: PeerAddress,
+}
+
+fn sent(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (Sent, Arc<App>), Error = Rejection> + Clone + use<> {
+    let limits = app.clone();
+    warp::header::headers_cloned()
+        .and(warp::body::stream())
+        .and(warp::ext::get::<PeerAddress>())
+        .then(move |headers, body, address| {
+            let app = limits.clone();
+            async move {
+                let limit_bytes = app.config.limits.update_bytes_max;
+                Sent {
+                    headers,
+                    bytes: collect(&app, body, limit_bytes).await,
+                    address,
+                }
+            }
+        })
+        .and(with(app))
+}
+
+fn reading() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    warp::get().or(warp::head()).unify()
+}
+
+fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
+    let app = app.clone();
+    warp::any().map(move || app.clone())
+}
+
+async fn allow(methods: &'static str) -> Answer {
+    let mut response = StatusCode::OK.into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(methods));
+    Ok(response)
+}
+
+async fn answer(result: impl Future<Output = Result<warp::reply::Response, Problem>>) -> Answer {
+    Ok(result.await.unwrap_or_else(Reply::into_response))
+}

@@ -1,0 +1,176 @@
+//! What has arrived of messages and bodies that are not whole yet: bounded over all connections together.
+//!
+//! Each connection may send messages as large as the limits allow, and as slowly as it likes; many of them could
+//! fill the memory. Beyond the bound the one that holds most is turned away, with a code on which it comes back.
+//! Start at [`Unfinished::share`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// Somebody whose message is given up.
+pub trait Evict: Send + Sync {
+    /// Ends it soon. Must not wait, nor ask for a share.
+    fn evict(&self);
+}
+
+impl Evict for CancellationToken {
+    fn evict(&self) {
+        self.cancel();
+    }
+}
+
+/// All that is unfinished on a server.
+pub struct Unfinished {
+    bytes_max: u64,
+    shares: Mutex<Shares>,
+}
+
+#[derive(Default)]
+struct Shares {
+    bytes: u64,
+    next: u64,
+    holders: BTreeMap<u64, Holder>,
+}
+
+struct Holder {
+    bytes: u64,
+    evict: Arc<dyn Evict>,
+}
+
+/// What one connection holds; given back when dropped.
+pub struct Share {
+    of: Arc<Unfinished>,
+    id: u64,
+}
+
+impl Unfinished {
+    /// Nothing yet, and never more than `bytes_max`, but for what the evicted have not let go of.
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self {
+            bytes_max,
+            shares: Mutex::default(),
+        })
+    }
+
+    /// A share of nothing for somebody who may be evicted.
+    pub fn share(self: &Arc<Self>, evict: Arc<dyn Evict>) -> Share {
+        let mut shares = self.lock();
+        let id = shares.next;
+        shares.next += 1;
+        shares.holders.insert(id, Holder { bytes: 0, evict });
+        Share {
+            of: self.clone(),
+            id,
+        }
+    }
+
+    /// Bytes held by all.
+    pub fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// Held for a look at all holders at most, and never over an await.
+    fn lock(&self) -> MutexGuard<'_, Shares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Notes how many bytes are held now. Does nothing any more for the evicted.
+    pub fn set(&self, bytes: usize) {
+        let mut shares = self.of.lock();
+        let Some(holder) = shares.holders.get_mut(&self.id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut holder.bytes, bytes as u64);
+        shares.bytes = shares.bytes - before + bytes as u64;
+        let mut evicted = Vec::new();
+        while shares.bytes > self.of.bytes_max
+            && let Some(largest) = shares.largest()
+        {
+            evicted.extend(shares.remove(largest));
+        }
+        drop(shares);
+        for holder in evicted {
+            metrics::counter!("mapweave_unfinished_evicted_total").increment(1);
+            holder.evict.evict();
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.lock().remove(self.id);
+    }
+}
+
+impl Shares {
+    /// Who holds most; of several the one that has held it for longest.
+    fn largest(&self) -> Option<u64> {
+        let largest = self.holders.iter().rev().max_by_key(|(_, h)| h.bytes);
+        largest.map(|(id, _)| *id)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Holder> {
+        let holder = self.holders.remove(&id)?;
+        self.bytes -= holder.bytes;
+        Some(holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(unfinished: &Arc<Unfinished>, bytes: &[usize]) -> Vec<(Share, CancellationToken)> {
+        let share = |bytes: &usize| {
+            let token = CancellationToken::new();
+            let share = unfinished.share(Arc::new(token.clone()));
+            share.set(*bytes);
+            (share, token)
+        };
+        bytes.iter().map(share).collect()
+    }
+
+    fn evicted(shares: &[(Share, CancellationToken)]) -> Vec<bool> {
+        shares
+            .iter()
+            .map(|(_, token)| token.is_cancelled())
+            .collect()
+    }
+
+    #[test]
+    fn beyond_the_bound_whoever_holds_most_is_evicted_and_nobody_else() {
+        let unfinished = Unfinished::new(100);
+        let held = shares(&unfinished, &[30, 50, 20]);
+        assert_eq!(evicted(&held), [false; 3]);
+        held[2].0.set(21);
+        assert_eq!(evicted(&held), [false, true, false]);
+        assert_eq!(unfinished.bytes(), 51);
+        // The evicted counts no more, whatever it does before it ends.
+        held[1].0.set(70);
+        assert_eq!(unfinished.bytes(), 51);
+    }
+
+    #[test]
+    fn what_is_finished_makes_room() {
+        let unfinished = Unfinished::new(100);
+        let mut held = shares(&unfinished, &[60, 40]);
+        held[0].0.set(0);
+        held.remove(1);
+        assert_eq!(unfinished.bytes(), 0);
+        held.extend(shares(&unfinished, &[100]));
+        assert_eq!(evicted(&held), [false, false]);
+    }
+
+    #[test]
+    fn one_alone_may_hold_all_and_not_more() {
+        let unfinished = Unfinished::new(100);
+        let held = shares(&unfinished, &[100]);
+        assert_eq!(evicted(&held), [false]);
+        held[0].0.set(101);
+        assert_eq!((evicted(&held), unfinished.bytes()), (vec![true], 0));
+    }
+}

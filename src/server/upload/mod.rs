@@ -1,0 +1,187 @@
+//! Bodies of requests: small ones in memory, a large state in a file of the data folder until it is applied.
+//!
+//! Nothing of a body is applied before all of it has arrived and was checked. Start at [`receive`].
+
+mod apply;
+mod spool;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use warp::http::StatusCode;
+
+use super::problem::Problem;
+use super::state::App;
+use super::unfinished::Unfinished;
+
+pub use apply::apply;
+pub use spool::{FREE_BYTES_MIN, Spool, Spooled};
+
+/// How long a body may pause, so that whoever goes silent does not hold on to memory or disk for ever.
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Takes in a small body to its end, into memory.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn collect<B: Buf, E: std::fmt::Display>(
+    app: &App,
+    body: impl Stream<Item = Result<B, E>>,
+    limit_bytes: usize,
+) -> Result<Bytes, Problem> {
+    let limits = UploadLimits {
+        update_bytes_max: limit_bytes,
+        state_bytes_max: limit_bytes as u64,
+        named: "of this address",
+        pause_max: PAUSE_MAX,
+    };
+    let into = Into {
+        spool: None,
+        unfinished: &app.unfinished,
+    };
+    match receive(body, None, limits, into).await? {
+        Upload::Small(bytes) => Ok(bytes),
+        Upload::Large(_) => Err(Problem::too_large(limits.state_bytes_max, limits.named)),
+    }
+}
+
+/// Whether the body is of the media type that this address takes; parameters such as a character set do not count.
+///
+/// # Errors
+/// Where it is of another or says none: pages of other origins can send those without asking first.
+pub fn require(media_type: Option<&str>, expected: &'static str) -> Result<(), Problem> {
+    let essence = media_type
+        .and_then(|said| said.split(';').next())
+        .map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
+        Ok(())
+    } else {
+        Err(Problem::media_type(expected))
+    }
+}
+
+/// A body that has arrived whole.
+pub enum Upload {
+    /// At most one update's bytes.
+    Small(Bytes),
+    /// More, in a file.
+    Large(Spooled),
+}
+
+/// Bounds of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLimits {
+    /// What is kept in memory and applied at once, in bytes.
+    pub update_bytes_max: usize,
+    /// What is taken at all, in bytes.
+    pub state_bytes_max: u64,
+    /// What the second bound is called, for whoever exceeds it.
+    pub named: &'static str,
+    /// How long it may pause.
+    pub pause_max: Duration,
+}
+
+/// Where a body goes.
+#[derive(Clone, Copy)]
+pub struct Into<'a> {
+    /// What is too large for memory; nowhere if there is none.
+    pub spool: Option<&'a Spool>,
+    /// Counts what is in memory.
+    pub unfinished: &'a Arc<Unfinished>,
+}
+
+/// Takes in a body to its end: what is too large for memory into `spool`.
+///
+/// # Errors
+/// A problem where it is too large, breaks off or pauses for too long, or finds no room on the disk. Nothing is left
+/// of it then.
+pub async fn receive<S, B, E>(
+    body: S,
+    declared_bytes: Option<u64>,
+    limits: UploadLimits,
+    into: Into<'_>,
+) -> Result<Upload, Problem>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+    E: std::fmt::Display,
+{
+    let UploadLimits {
+        update_bytes_max,
+        state_bytes_max,
+        named,
+        pause_max,
+    } = limits;
+    let too_large = || Problem::too_large(state_bytes_max, named);
+    if declared_bytes.is_some_and(|bytes| bytes > state_bytes_max) {
+        return Err(too_large());
+    }
+    let mut body = std::pin::pin!(body);
+    let mut memory = BytesMut::new();
+    let mut file: Option<Spooled> = None;
+    let mut received: u64 = 0;
+    let evicted = CancellationToken::new();
+    let share = into.unfinished.share(Arc::new(evicted.clone()));
+    loop {
+        let next = tokio::select! {
+            next = tokio::time::timeout(pause_max, body.next()) => next,
+            () = evicted.cancelled() => return Err(crowded()),
+        };
+        let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
+            break;
+        };
+        let mut chunk =
+            chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
+        received = received.saturating_add(chunk.remaining() as u64);
+        if received > state_bytes_max {
+            return Err(too_large());
+        }
+        if file.is_none() && memory.len() + chunk.remaining() > update_bytes_max {
+            let mut spooled = into.spool.ok_or_else(too_large)?.file().await?;
+            spooled.write(&std::mem::take(&mut memory)).await?;
+            file = Some(spooled);
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk();
+            match &mut file {
+                Some(file) => file.write(part).await?,
+                None => memory.extend_from_slice(part),
+            }
+            let length = part.len();
+            chunk.advance(length);
+        }
+        share.set(memory.len());
+    }
+    match file {
+        Some(mut file) => {
+            file.finish().await?;
+            metrics::counter!("mapweave_uploads_spooled_total").increment(1);
+            Ok(Upload::Large(file))
+        }
+        None => Ok(Upload::Small(memory.freeze())),
+    }
+}
+
+fn crowded() -> Problem {
+    Problem::unavailable(
+        "too many large messages are on their way (limits.unfinished_bytes_max); nothing was changed",
+    )
+}
+
+fn paused(pause_max: Duration) -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "timeout",
+        "The body did not go on",
+        format!(
+            "nothing came for {} s; nothing was changed: send it again",
+            pause_max.as_secs()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;
