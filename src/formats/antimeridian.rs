@@ -344,14 +344,13 @@ pub(super) fn contains(ring: &Segment, place: Vertex<'_>, numbers: usize) -> boo
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::formats::shape::turned;
     use crate::geometry::Coords;
 
     fn check(kind: Kind, text: &str, expected_kind: Kind, expected: &str) {
         let coords: Coords = serde_json::from_str(text).unwrap();
         let shape = Shape::from_stored(kind, &coords).unwrap();
         let shape = cut(&shape).unwrap_or(shape);
-        let shape = turned(&shape).unwrap_or(shape);
+        let shape = shape.wound().unwrap_or(shape);
         assert_eq!(
             (shape.kind(), shape.to_value()["coordinates"].to_string()),
             (expected_kind, expected.to_owned())

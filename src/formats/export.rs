@@ -10,7 +10,6 @@ use super::Format;
 use super::antimeridian;
 use super::geojson::write_collection;
 use super::geojsonseq::write_sequence;
-use super::shape::turned;
 use super::table::{one_table, tables};
 use super::{csv, fgb, gpkg, gpx, kml};
 use crate::geometry::{BBox, Geometry, Shape, json_number};
@@ -181,8 +180,8 @@ fn prepared(mut feature: Feature, format: Format, options: ExportOptions) -> Fea
         if let Some(cut) = across {
             *shape = cut;
         }
-        if let Some(turned) = turned(shape) {
-            *shape = turned;
+        if let Some(wound) = shape.wound() {
+            *shape = wound;
         }
     }
     if let Some(decimals) = options.precision {

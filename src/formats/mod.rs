@@ -43,6 +43,7 @@ pub use export::{
 pub use geojson::feature_json;
 pub use notes::{Note, Notes};
 pub use records::{ReadOptions, Records, read, read_file, read_with};
+pub use shape::Rings;
 pub use source::RECORD_BYTES_MAX;
 
 pub use crate::model::{InputFeature, Place};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::crs::{Crs, FileCrs};
 use super::error::{Fault, RecordError};
 use super::notes::{NoteSet, Notes};
+use super::shape::Rings;
 use super::{Format, csv, fgb, geojson, geojsonseq, gpkg, gpx, kml, shp};
 use crate::model::{Content, Fid, InputFeature, Place, SourceId};
 
@@ -21,11 +22,13 @@ pub struct ReadOptions {
     pub x: Option<String>,
     /// The column of latitudes or northings, in formats of columns.
     pub y: Option<String>,
+    /// What becomes of the direction of rings; counts for GeoJSON.
+    pub rings: Rings,
 }
 
 impl ReadOptions {
     pub(super) fn file_crs(&self) -> FileCrs {
-        FileCrs::new(self.crs.as_ref())
+        FileCrs::new(self.crs.as_ref(), self.rings)
     }
 }
 

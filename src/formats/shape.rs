@@ -6,13 +6,23 @@ use serde_json::{Value, json};
 use super::crs::Crs;
 use super::error::Fault;
 use super::notes::{Note, NoteSet};
-use crate::geometry::{Coords, Dims, Geometry, Kind, Part, Segment, Shape, ShapeFault};
+use crate::geometry::{Coords, Dims, Geometry, Kind, Segment, Shape, ShapeFault};
 use crate::model::{NESTING_MAX, canonical, nests_within};
 
 /// The type of a geometry of geometries.
 pub(super) const COLLECTION: &str = "GeometryCollection";
 /// Levels of collections within collections, at most; deeper ones could not be stored.
 pub(super) const COLLECTIONS_MAX: usize = 8;
+
+/// What becomes of the direction of rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rings {
+    /// Exteriors are turned counter-clockwise, holes clockwise (RFC 7946 §3.1.6), as for files.
+    #[default]
+    Turned,
+    /// They stay as they are, as for features that somebody read from the map, edited and sends back.
+    AsGiven,
+}
 
 /// A geometry as a file has it: unchecked, in the file's reference system.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +38,22 @@ pub(super) enum Raw {
 /// # Errors
 /// When it cannot be reprojected, or is no geometry by RFC 7946 §3.1 even when rings are closed.
 pub(super) fn settle(raw: Raw, crs: &Crs, notes: &mut NoteSet) -> Result<Geometry, Fault> {
+    settle_rings(raw, crs, Rings::Turned, notes)
+}
+
+/// As [`settle`], with a say in what becomes of rings.
+pub(super) fn settle_rings(
+    raw: Raw,
+    crs: &Crs,
+    rings: Rings,
+    notes: &mut NoteSet,
+) -> Result<Geometry, Fault> {
     match raw {
-        Raw::Simple(kind, coords) => simple(kind, coords, crs, notes),
+        Raw::Simple(kind, coords) => simple(kind, coords, crs, rings, notes),
         Raw::Collection(members) => {
             let mut values = Vec::with_capacity(members.len());
             for member in members {
-                values.push(settle(member, crs, notes)?.to_value());
+                values.push(settle_rings(member, crs, rings, notes)?.to_value());
             }
             let value = canonical(json!({"type": COLLECTION, "geometries": values}));
             if nests_within(&value, NESTING_MAX) {
@@ -49,6 +69,7 @@ fn simple(
     kind: Kind,
     mut coords: Coords,
     crs: &Crs,
+    rings: Rings,
     notes: &mut NoteSet,
 ) -> Result<Geometry, Fault> {
     // An empty geometry is legal (RFC 7946 §3.1) and comes back as it was.
@@ -69,13 +90,15 @@ fn simple(
     }
     close_rings(kind, &mut coords, notes);
     match Shape::from_geojson(kind, &coords) {
-        Ok(shape) => Ok(Geometry::Shape(match turned(&shape) {
-            Some(turned) => {
-                notes.add(Note::RingTurned);
-                turned
-            }
-            None => shape,
-        })),
+        Ok(shape) => Ok(Geometry::Shape(
+            match shape.wound().filter(|_| rings == Rings::Turned) {
+                Some(turned) => {
+                    notes.add(Note::RingTurned);
+                    turned
+                }
+                None => shape,
+            },
+        )),
         Err(ShapeFault::MixedDims) => Ok(Geometry::Other(
             json!({"type": kind.name(), "coordinates": coords.to_value()}),
         )),
@@ -140,77 +163,6 @@ fn close_ring(ring: &mut Coords, notes: &mut NoteSet) {
     notes.add(Note::RingClosed);
 }
 
-/// The shape with exteriors counter-clockwise and holes clockwise (RFC 7946 §3.1.6), each ring from the same position
-/// as before; `None` if that is how it is.
-pub(super) fn turned(shape: &Shape) -> Option<Shape> {
-    if !shape.kind().has_rings() {
-        return None;
-    }
-    let numbers = shape.dims().numbers();
-    // A ring so flat that its area is rounding alone stays as it is: turned, it might seem wrong again.
-    let wrong = |index: usize, ring: &Segment| {
-        let area = doubled_area(ring.chunks_exact(numbers));
-        let back = ring.chunks_exact(numbers).take(1);
-        let back = doubled_area(back.chain(ring.chunks_exact(numbers).skip(1).rev()));
-        if index == 0 {
-            area < 0.0 && back >= 0.0
-        } else {
-            area > 0.0 && back <= 0.0
-        }
-    };
-    let any = shape.parts().iter().any(|part| {
-        part.iter()
-            .enumerate()
-            .any(|(index, ring)| wrong(index, ring))
-    });
-    if !any {
-        return None;
-    }
-    let turn = |part: &Part| -> Part {
-        let rings = part.iter().enumerate();
-        rings
-            .map(|(index, ring)| {
-                if !wrong(index, ring) {
-                    return ring.clone();
-                }
-                let mut vertices = ring.chunks_exact(numbers);
-                let first = vertices.next();
-                first
-                    .into_iter()
-                    .chain(vertices.rev())
-                    .flatten()
-                    .copied()
-                    .collect()
-            })
-            .collect()
-    };
-    Shape::new(
-        shape.kind(),
-        shape.dims(),
-        shape.parts().iter().map(turn).collect(),
-    )
-}
-
-/// Twice the planar area of an open ring, positive if it runs counter-clockwise; relative to its first vertex, so that
-/// small rings far from the origin keep their sign.
-fn doubled_area<'v>(ring: impl Iterator<Item = &'v [f64]>) -> f64 {
-    let mut vertices = ring.filter_map(|vertex| match vertex {
-        [x, y, ..] => Some((*x, *y)),
-        _ => None,
-    });
-    let Some((x0, y0)) = vertices.next() else {
-        return 0.0;
-    };
-    let mut area = 0.0;
-    let mut before = (0.0, 0.0);
-    for (x, y) in vertices {
-        let here = (x - x0, y - y0);
-        area += before.0 * here.1 - here.0 * before.1;
-        before = here;
-    }
-    area
-}
-
 /// A geometry to write: simple shapes, empty geometries and collections of them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Plain {
@@ -228,7 +180,7 @@ impl Plain {
     pub(super) fn of(geometry: &Geometry) -> Option<Self> {
         match geometry {
             Geometry::Shape(shape) => {
-                Some(Self::shape(turned(shape).unwrap_or_else(|| shape.clone())))
+                Some(Self::shape(shape.wound().unwrap_or_else(|| shape.clone())))
             }
             Geometry::Other(value) => Self::value(value, COLLECTIONS_MAX),
         }
@@ -270,8 +222,8 @@ impl Plain {
         });
         measured.and(filled).ok()?;
         Shape::from_stored(kind, &coords).map(|shape| {
-            let turned = turned(&shape);
-            Self::shape(turned.unwrap_or(shape))
+            let wound = shape.wound();
+            Self::shape(wound.unwrap_or(shape))
         })
     }
 

@@ -11,7 +11,7 @@ use super::input::{Input, Source};
 use super::spool::{Spool, spool_error};
 use super::{FileReport, Gathered, Watched, Wrong, Wrongs, bad_file, bar};
 use crate::Error;
-use crate::formats::{self, Format, InputFeature, ReadOptions, Records};
+use crate::formats::{self, Format, InputFeature, ReadOptions, Records, Rings};
 use crate::model::{ImportOptions, Random, Sid, Who, upsert};
 use crate::room::Replica;
 
@@ -89,6 +89,7 @@ fn one(
         crs: args.crs.clone(),
         x: args.x.clone(),
         y: args.y.clone(),
+        rings: Rings::Turned,
     };
     // A GeoPackage is read where it lies: what another program has not merged into it yet lies beside it.
     let records = match &input.path {

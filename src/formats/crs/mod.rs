@@ -15,6 +15,7 @@ use proj4rs::Proj;
 use proj4rs::adaptors::transform_xy;
 
 use super::error::Fault;
+use super::shape::Rings;
 
 /// The most that rounding may carry a longitude or latitude beyond its range, in degrees (0.1 mm).
 const OVERSHOOT_DEG: f64 = 1e-9;
@@ -31,21 +32,24 @@ pub enum Crs {
     Other(Arc<Projected>),
 }
 
-/// The reference system of a file's coordinates.
+/// The reference system of a file's coordinates, and what becomes of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileCrs {
     /// The system for what names none itself.
     pub(super) crs: Crs,
     /// Somebody said so, whatever the file says.
     pub(super) fixed: bool,
+    /// What becomes of rings.
+    pub(super) rings: Rings,
 }
 
 impl FileCrs {
     /// What somebody said, else WGS 84 until the file says something.
-    pub(super) fn new(said: Option<&Crs>) -> Self {
+    pub(super) fn new(said: Option<&Crs>, rings: Rings) -> Self {
         Self {
             crs: said.cloned().unwrap_or_default(),
             fixed: said.is_some(),
+            rings,
         }
     }
 

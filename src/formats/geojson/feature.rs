@@ -6,7 +6,7 @@ use super::raw::{Node, Nodes, Object};
 use crate::formats::crs::{Crs, FileCrs};
 use crate::formats::error::Fault;
 use crate::formats::notes::NoteSet;
-use crate::formats::shape::{COLLECTION, Raw, settle};
+use crate::formats::shape::{COLLECTION, Raw, settle_rings};
 use crate::formats::source::Cut;
 use crate::geometry::{Coords, Found, Geometry, INTEGER_MAX, Kind};
 use crate::model::{Content, SourceId};
@@ -151,6 +151,7 @@ fn feature(object: Object, crs: &FileCrs) -> Outcome {
     let own = own.map(|own| FileCrs {
         crs: own,
         fixed: false,
+        rings: crs.rings,
     });
     let crs = own.as_ref().unwrap_or(crs);
     let mut notes = NoteSet::default();
@@ -214,7 +215,7 @@ fn id_of(id: Option<Value>) -> Result<Option<SourceId>, Fault> {
 fn geometry(object: Object, crs: &FileCrs, notes: &mut NoteSet) -> Result<Geometry, Fault> {
     let own = own_crs(object.crs.as_ref(), crs.fixed)?;
     let raw = raw(object)?;
-    settle(raw, own.as_ref().unwrap_or(&crs.crs), notes)
+    settle_rings(raw, own.as_ref().unwrap_or(&crs.crs), crs.rings, notes)
 }
 
 fn raw(object: Object) -> Result<Raw, Fault> {

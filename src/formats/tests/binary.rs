@@ -33,7 +33,7 @@ fn points(count: usize) -> Vec<InputFeature> {
 }
 
 /// A GeoPackage as another program would write it, changed by some SQL.
-fn package(sql: &str) -> tempfile::NamedTempFile {
+pub(super) fn package(sql: &str) -> tempfile::NamedTempFile {
     let doc = Doc::with_client_id(1);
     let features = points(3)
         .into_iter()

@@ -91,6 +91,7 @@ fn named_columns_and_reference_systems_count() {
         crs: Some("EPSG:32631".parse().unwrap()),
         x: Some("E".to_owned()),
         y: Some("N".to_owned()),
+        ..ReadOptions::default()
     };
     let records = records("E,N,lon\n500000,0,kept\n", &options);
     let feature = records[0].as_ref().unwrap();
