@@ -84,7 +84,7 @@ fn check(
     };
     let reader = start.as_bytes().chain(generated);
     let (count, grown) = growth(read(reader, format).map(|record| record.is_ok()));
-    println!(
+    eprintln!(
         "{}: {count} records, {} MiB more at the peak",
         format.name(),
         grown >> 20
@@ -147,7 +147,7 @@ fn large_files_are_read_in_little_memory() {
     connection.close().unwrap();
     let records = read_file(file.path(), Format::GeoPackage, &ReadOptions::default()).unwrap();
     let (count, grown) = growth(records.map(|record| record.is_ok()));
-    println!(
+    eprintln!(
         "gpkg: {count} records, {} MiB more at the peak",
         grown >> 20
     );
