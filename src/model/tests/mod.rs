@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod concurrent_inserts;
+mod blaming;
 mod converging;
 mod edits;
 mod hostile;
@@ -12,6 +13,8 @@ mod moving;
 mod operating;
 mod people;
 mod reading;
+mod undoing;
+mod upkeep;
 mod vectors;
 mod vertex_edits;
 
