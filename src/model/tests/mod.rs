@@ -1,8 +1,8 @@
 //! Tests of reading and importing together, over whole documents.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod concurrent_inserts;
 mod blaming;
+mod concurrent_inserts;
 mod converging;
 mod edits;
 mod hostile;
