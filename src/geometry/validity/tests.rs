@@ -324,15 +324,24 @@ fn a_suggestion_is_found_for_a_ring_that_crosses_itself_anywhere() {
         for at in 0..count - 1 {
             let mut ring: Vec<[f64; 2]> = (0..count)
                 .map(|at| {
-                    let (radius, angle) = (0.4 + 0.1 * random.unit(), at as f64 / count as f64 * std::f64::consts::TAU);
+                    let (radius, angle) = (
+                        0.4 + 0.1 * random.unit(),
+                        at as f64 / count as f64 * std::f64::consts::TAU,
+                    );
                     [8.0 + radius * angle.cos(), 47.0 + radius * angle.sin()]
                 })
                 .collect();
             ring.swap(at, at + 1);
             let shape = Shape::new(Kind::Polygon, Dims::Two, vec![vec![ring.concat()]]).unwrap();
             let found = shape_faults(&shape, Limits::default());
-            if found.iter().any(|fault| fault.severity() == Severity::Error) {
-                assert!(repair(&Geometry::Shape(shape)).is_some(), "{count} {at}: {found:?}");
+            if found
+                .iter()
+                .any(|fault| fault.severity() == Severity::Error)
+            {
+                assert!(
+                    repair(&Geometry::Shape(shape)).is_some(),
+                    "{count} {at}: {found:?}"
+                );
             }
         }
     }
