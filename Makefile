@@ -30,10 +30,13 @@ run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 wi
 test: need-cargo web demo-data client-tests chromium gdal ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
-bench: release ## Measure appends and restarts; with LOADGEN=FOLDER also load beside other servers
+bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
 	@mkdir -p bench-results
-	cargo bench --locked -p mapweave --bench store | tee bench-results/store.txt
-	@tail -n 1 bench-results/store.txt > bench-results/store.json
+	@for bench in store geometry model; do \
+	  cargo bench --locked -p mapweave --bench $$bench > bench-results/$$bench.txt || exit 1; \
+	  cat bench-results/$$bench.txt; \
+	  tail -n 1 bench-results/$$bench.txt > bench-results/$$bench.json; \
+	done
 	@[ -z "$(LOADGEN)" ] || LOADGEN="$(LOADGEN)" benches/load.sh $(SCENARIOS) $(PEERS)
 
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
