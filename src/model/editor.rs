@@ -192,16 +192,15 @@ impl Plan {
         self.edits.is_empty()
     }
 
-    /// Adds what another plan against the same view writes, in the same transaction. Who and what the map is need
-    /// be said only once.
+    /// Adds what another plan of the same session against the same view writes, in the same transaction. Who and what
+    /// the map is need be said only once. The two touch different things.
     pub fn extend(&mut self, other: Self) {
-        if self.edits.is_empty() {
-            *self = other;
-            return;
+        for edit in other.edits {
+            let said = matches!(edit.root(), META | WHO) && self.edits.contains(&edit);
+            if !said {
+                self.edits.push(edit);
+            }
         }
-        let edits = other.edits.into_iter();
-        self.edits
-            .extend(edits.filter(|edit| !matches!(edit.root(), META | WHO)));
         self.yielded = other.yielded;
     }
 
@@ -247,20 +246,6 @@ impl Plan {
             }
             _ => true,
         });
-        self
-    }
-
-    /// This plan and another of the same session as one transaction. Both were made against one view and touch
-    /// different features, notes and layers.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        for edit in other.edits {
-            // Both introduce document and session.
-            let introduction = matches!(edit.root(), META | WHO) && edit.key() != "title";
-            if !introduction || !self.edits.contains(&edit) {
-                self.edits.push(edit);
-            }
-        }
         self
     }
 

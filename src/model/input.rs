@@ -19,6 +19,8 @@ pub struct InputFeature {
     members: Map<String, Value>,
     layer: Option<Arc<str>>,
     place: Place,
+    /// Whether its `fid` is a name; else it was made from the content.
+    named: bool,
 }
 
 /// Where a record stands in its file.
@@ -141,6 +143,7 @@ impl InputFeature {
         } = content;
         Self {
             fid,
+            named: id.is_some(),
             id,
             geometry,
             properties,
@@ -192,8 +195,14 @@ impl InputFeature {
         Self {
             fid,
             id: None,
+            named: true,
             ..self
         }
+    }
+
+    /// Whether its id in the document is a name that others may give to other content; else it was made from this.
+    pub(super) fn is_named(&self) -> bool {
+        self.named
     }
 
     /// The feature without the foreign member of this name, and that member.

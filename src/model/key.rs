@@ -1,5 +1,7 @@
 //! Order keys: base-62 fractions as text, whose byte order is the order of vertices (`map-document` §5).
 
+use std::cmp::Ordering;
+
 use super::random::Random;
 
 /// The digits 0–61 in byte order.
@@ -33,6 +35,14 @@ pub(super) fn implicit(index: usize) -> Option<String> {
         .ok()
         .filter(|index| *index < IMPLICIT_KEYS_MAX)?;
     Some(four_digits(ORIGIN + index))
+}
+
+/// How the implicit key of a base vertex compares with another key, in byte order.
+#[must_use]
+pub(super) fn compare_implicit(index: usize, key: &str) -> Ordering {
+    let slot = u64::try_from(index).map_or(u64::MAX, |index| ORIGIN.saturating_add(index));
+    // Digits ascend as their bytes do; of keys with the same first four digits the longer comes later.
+    slot.cmp(&number_of(key)).then(4.cmp(&key.len()))
 }
 
 /// The index of the base vertex that has this implicit key.
@@ -260,6 +270,16 @@ mod tests {
             let (a, b) = if a < b { (a, b) } else { (b, a) };
             let key = between(&a, &b, fraction, &mut Random::new(seed)).unwrap();
             prop_assert!(a < key && key < b, "{a} {key} {b}");
+        }
+
+        #[test]
+        fn implicit_keys_compare_as_their_texts_do(
+            index in prop_oneof![0_usize..200, 0_usize..7_626_495], key in "[TUVz][0-9A-Za-z]{3}([0-9A-Za-z]{0,3}[1-9A-Za-z])?",
+        ) {
+            prop_assume!(is_key(&key));
+            let text = implicit(index).unwrap();
+            prop_assert_eq!(compare_implicit(index, &key), text.as_str().cmp(&key));
+            prop_assert_eq!(compare_implicit(index, &text), Ordering::Equal);
         }
 
         #[test]

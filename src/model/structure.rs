@@ -7,7 +7,7 @@ use yrs::Any;
 
 use super::entry::Overlays;
 use super::json::{number, text};
-use super::key::{IMPLICIT_KEYS_MAX, implicit, index_of_implicit, is_key};
+use super::key::{IMPLICIT_KEYS_MAX, compare_implicit, implicit, index_of_implicit, is_key};
 use super::pack::unpack;
 use super::record::Record;
 use super::schema::{Address, Root, integer, is_place, place_order};
@@ -298,22 +298,22 @@ fn edit_vertices<'r, 'k: 'r>(
     let base = std::mem::take(&mut named.numbers);
     let mut keys = Vec::with_capacity(base.len() / dims.numbers() + 1);
     let mut base = base.chunks_exact(dims.numbers()).enumerate();
-    let mut vertex = base.next().and_then(with_key);
+    let mut vertex = base.next();
     let mut edit = Some(first);
     // Both sequences ascend; equal keys mean that the edit replaces the base vertex.
     loop {
         let base_first = match (&vertex, &edit) {
-            (Some((key, ..)), Some((edited, _))) => key.as_str().cmp(edited),
+            (Some((index, _)), Some((edited, _))) => compare_implicit(*index, edited),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (None, None) => break,
         };
-        if let Some((_, index, numbers)) = vertex.as_ref().filter(|_| base_first.is_le()) {
+        if let Some((index, numbers)) = vertex.filter(|_| base_first.is_le()) {
             if base_first.is_lt() {
-                keys.push(VertexKey::Implicit(*index));
+                keys.push(VertexKey::Implicit(index));
                 named.numbers.extend_from_slice(numbers);
             }
-            vertex = base.next().and_then(with_key);
+            vertex = base.next();
         }
         if let Some((key, payload)) = edit.filter(|_| base_first.is_ge()) {
             if !payload.is_empty() {
@@ -327,10 +327,6 @@ fn edit_vertices<'r, 'k: 'r>(
         }
     }
     named.keys = Some(keys);
-}
-
-fn with_key((index, numbers): (usize, &[f64])) -> Option<(String, usize, &[f64])> {
-    Some((implicit(index)?, index, numbers))
 }
 
 /// Stored plain coordinates; four levels of arrays are the most that any kind has, so deeper ones need no reading.

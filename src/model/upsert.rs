@@ -191,9 +191,9 @@ fn generation(feature: &InputFeature, kind: i64, coords: &Any) -> String {
         Any::String(text) => bytes.extend_from_slice(text.as_bytes()),
         _ => return GENERATION.to_owned(),
     }
-    if feature.id().is_none() {
-        GENERATION.to_owned()
-    } else {
+    if feature.is_named() {
         hash(&bytes, GENERATION_DIGITS)
+    } else {
+        GENERATION.to_owned()
     }
 }

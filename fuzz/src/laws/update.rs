@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use mapweave::model::MapView;
+use mapweave::model::{MapView, Watch};
 use mapweave::room::{HeldLimits, Outcome, Refused, Replica, StateCache, content, summarize};
 use mapweave_proto::{LargeUpdate, Ledger, PieceLimits, Scanned, Verdict, concat, scan};
 use yrs::updates::decoder::Decode;
@@ -28,7 +28,8 @@ const HELD: HeldLimits = HeldLimits {
 };
 
 /// Any updates, one after the other, go through the door, the document and back: nothing panics or breaks, what is
-/// refused changes nothing, what was taken is no news a second time, and the state carries everything.
+/// refused changes nothing, what was taken is no news a second time, the state carries everything, and a view that
+/// follows shows what a fresh one does.
 ///
 /// # Panics
 /// Where that is not so.
@@ -38,6 +39,8 @@ pub fn update_path(data: &[u8]) {
     let mut cache = StateCache::default();
     // From here on the cache has to follow.
     assert!(cache.state(&replica).is_ok());
+    let watch = Watch::attach(replica.doc());
+    let mut followed = MapView::new(&replica.doc().transact());
     let mut taken = Vec::new();
     for _ in 0..UPDATES_MAX {
         let Some(piece) = script.piece() else { break };
@@ -47,6 +50,9 @@ pub fn update_path(data: &[u8]) {
                 check_pieces(replica.ledger(), &update);
                 if take(&mut replica, &mut cache, &update) {
                     taken.push(update);
+                }
+                if let Some(delta) = watch.take(&replica.doc().transact()) {
+                    followed.apply(delta);
                 }
             }
             Err(error) => saw(std::mem::discriminant(&error)),
@@ -59,6 +65,8 @@ pub fn update_path(data: &[u8]) {
         .any(|update| update.bytes().contains(&BIG_INTEGER));
     check_state(&replica, &mut cache, holds_big_integers);
     let view = MapView::new(&replica.doc().transact());
+    assert!(followed.features().eq(view.features()), "features");
+    assert_eq!(followed.report(), view.report());
     saw(("features", view.features().count().min(4)));
     saw(("problems", view.report().len().min(4)));
     let _ = summarize(replica.doc());

@@ -1,6 +1,12 @@
 //! Files in and out, over the fixtures and generated ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
+mod csv;
+mod gpx;
+mod kml;
+mod round_trip;
+
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,7 +15,8 @@ use serde_json::{Value, json};
 use yrs::{Doc, Transact};
 
 use super::{
-    ExportError, ExportFilter, Fault, Format, RECORD_BYTES_MAX, RecordError, export, read,
+    ExportError, ExportFilter, ExportOptions, Fault, Format, RECORD_BYTES_MAX, ReadOptions,
+    RecordError, export, export_with, read, read_with,
 };
 use crate::model::{
     ImportOptions, InputFault, InputFeature, MapView, Sid, VALUE_BYTES_MAX, canonical, upsert,
@@ -137,7 +144,7 @@ fn every_valid_file_comes_back_equal_and_in_stable_bytes() {
             }
             assert_eq!(canonical(shown), given, "{}", path.display());
         }
-        for out in Format::ALL {
+        for out in [Format::GeoJson, Format::GeoJsonSeq] {
             let first = exported(&doc, out, &ExportFilter::default());
             assert_eq!(exported(&doc, out, &ExportFilter::default()), first);
             // What was exported is the same map, in bytes and in ids.
@@ -240,6 +247,109 @@ fn every_invalid_file_gets_its_own_clear_error_and_its_other_records_are_read() 
     );
 }
 
+/// Whether coordinates are the same but for rounding.
+fn near(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(a, b))
+        }
+        _ => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
+    }
+}
+
+#[test]
+fn every_odd_kind_of_geojson_has_its_stated_result() {
+    let manifest = fixtures("kinds")[0].with_file_name("expected.json");
+    let expected: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+    let files = fixtures("kinds");
+    assert_eq!(files.len(), expected.as_object().unwrap().len());
+    assert!(files.len() >= 60);
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let wanted = &expected[name];
+        let bytes = std::fs::read(&path).unwrap();
+        let mut reading = read(&bytes[..], Format::GeoJson);
+        let results: Vec<_> = reading.by_ref().collect();
+        let errors: Vec<String> = results
+            .iter()
+            .filter_map(|result| Some(result.as_ref().err()?.to_string()))
+            .collect();
+        if let Some(refused) = wanted.get("refused") {
+            let refused = refused.as_str().unwrap();
+            assert!(
+                errors.len() == 1 && errors[0].contains(refused),
+                "{name}: {errors:?}"
+            );
+            continue;
+        }
+        let features: Vec<&InputFeature> = results
+            .iter()
+            .map(|result| result.as_ref().unwrap())
+            .collect();
+        assert_eq!(features.len(), 1, "{name}");
+        let notes: Vec<&str> = reading
+            .notes()
+            .iter()
+            .map(|(note, _)| note.code())
+            .collect();
+        assert_eq!(json!(notes), wanted["notes"], "{name}");
+        if let Some(coordinates) = wanted.get("coordinates") {
+            let found = features[0].geometry().unwrap().to_value();
+            assert!(near(&found["coordinates"], coordinates), "{name}: {found}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_says_about_the_reference_system_counts_more_than_the_file() {
+    let text = r#"{"type":"Feature","crs":{"type":"name","properties":{"name":"EPSG:99999"}},"geometry":{"type":"Point","coordinates":[500000,0]},"properties":{}}"#;
+    let options = ReadOptions {
+        crs: Some("EPSG:32631".parse().unwrap()),
+        ..ReadOptions::default()
+    };
+    for format in [Format::GeoJson, Format::GeoJsonSeq] {
+        let feature = read_with(text.as_bytes(), format, &options)
+            .next()
+            .unwrap()
+            .unwrap();
+        let found = feature.geometry().unwrap().to_value();
+        assert!(near(&found["coordinates"], &json!([3, 0])), "{found}");
+    }
+}
+
+#[test]
+fn exports_round_and_say_boxes_on_demand_only() {
+    let doc = Doc::with_client_id(1);
+    let line = r#"{"type":"Feature","id":"a","geometry":{"type":"LineString","coordinates":[[170,0.123456789],[179,0.123456789]]},"properties":{}}"#;
+    import(
+        &doc,
+        records(line, Format::GeoJsonSeq)
+            .into_iter()
+            .map(Result::unwrap),
+        None,
+    );
+    let options = ExportOptions {
+        precision: Some(3),
+        with_bbox: true,
+    };
+    let mut out = Vec::new();
+    export_with(
+        &view(&doc),
+        Format::GeoJson,
+        &ExportFilter::default(),
+        options,
+        &mut out,
+    )
+    .unwrap();
+    let out: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(out["bbox"], json!([170, 0.123, 179, 0.123]));
+    assert_eq!(out["features"][0]["bbox"], out["bbox"]);
+    assert_eq!(
+        out["features"][0]["geometry"]["coordinates"],
+        json!([[170, 0.123], [179, 0.123]])
+    );
+}
+
 fn hint(name: &str) -> &'static str {
     let path = fixtures("invalid")[0].with_file_name(name);
     let records = records(std::fs::read(path).unwrap(), Format::GeoJson);
@@ -254,7 +364,7 @@ fn hints_say_what_the_mistake_comes_from() {
     assert!(hint("comment.geojson").contains("no comments"));
     assert!(hint("comma-in-a-feature.geojson").contains("comma"));
     assert!(hint("latitude-out-of-range.geojson").contains("swapped"));
-    assert!(hint("projected-metres.geojson").contains("EPSG:4326"));
+    assert!(hint("projected-metres.geojson").contains("--crs"));
     assert!(hint("longitude-out-of-range.geojson").contains("antimeridian"));
     assert!(hint("topojson.geojson").contains("topo2geo"));
     assert!(hint("esri.geojson").contains("f=geojson"));
@@ -559,7 +669,17 @@ fn any_damage_to_a_file_is_read_or_named() {
 #[test]
 fn formats_are_known_by_name_by_ending_and_by_content() {
     assert_eq!(Format::from_name("geojsonseq"), Some(Format::GeoJsonSeq));
-    assert_eq!(Format::from_name("gpx"), None);
+    assert_eq!(Format::from_name("docx"), None);
+    for format in Format::ALL {
+        assert_eq!(Format::from_name(format.name()), Some(format));
+        for ending in format.endings() {
+            assert_eq!(
+                Format::from_path(Path::new(&format!("a.{ending}"))),
+                Some(format)
+            );
+        }
+        assert!(format.media_type().contains('/'));
+    }
     assert_eq!(
         Format::from_path(Path::new("a/B.GeoJSON")),
         Some(Format::GeoJson)
@@ -582,5 +702,24 @@ fn formats_are_known_by_name_by_ending_and_by_content() {
         Format::sniff(b"{\"type\":\"Feature\"}\n"),
         Some(Format::GeoJson)
     );
-    assert_eq!(Format::sniff(b"PK\x03\x04"), None);
+    assert_eq!(Format::sniff(b"PK\x03\x04...doc.kml"), Some(Format::Kmz));
+    assert_eq!(
+        Format::sniff(b"PK\x03\x04...a.shp"),
+        Some(Format::Shapefile)
+    );
+    assert_eq!(
+        Format::sniff(b"SQLite format 3\0..."),
+        Some(Format::GeoPackage)
+    );
+    assert_eq!(Format::sniff(b"fgb\x03fgb\0"), Some(Format::FlatGeobuf));
+    assert_eq!(
+        Format::sniff(b"<?xml version=\"1.0\"?>\n<gpx "),
+        Some(Format::Gpx)
+    );
+    assert_eq!(
+        Format::sniff(b"<?xml version=\"1.0\"?>\n<kml "),
+        Some(Format::Kml)
+    );
+    assert_eq!(Format::sniff(b"name;lat;lon\na;1;2\n"), Some(Format::Csv));
+    assert_eq!(Format::sniff(b"name;size\na;1\n"), None);
 }
