@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use mapweave::model::{MapView, Watch};
 use mapweave::room::{HeldLimits, Outcome, Refused, Replica, StateCache, content, summarize};
-use mapweave_proto::{Scanned, concat, scan};
+use mapweave_proto::{LargeUpdate, Ledger, PieceLimits, Scanned, Verdict, concat, scan};
 use yrs::updates::decoder::Decode;
 use yrs::{ReadTxn, Transact};
 
@@ -10,6 +10,9 @@ use crate::saw;
 
 /// Updates of one input.
 const UPDATES_MAX: usize = 12;
+
+/// What pieces are filled up to, in bytes: a struct or two.
+const PIECE_BYTES: usize = 60;
 
 /// Largest input, so that every run is short.
 const INPUT_BYTES_MAX: usize = 16 << 10;
@@ -44,6 +47,7 @@ pub fn update_path(data: &[u8]) {
         match scan(Bytes::copy_from_slice(piece), INPUT_BYTES_MAX) {
             Ok(update) => {
                 check_scanned(&update);
+                check_pieces(replica.ledger(), &update);
                 if take(&mut replica, &mut cache, &update) {
                     taken.push(update);
                 }
@@ -85,6 +89,45 @@ fn check_scanned(update: &Scanned) {
         runs
     };
     assert_eq!(runs(&alone), runs(update), "joined with nothing");
+}
+
+/// What can be taken at once can be taken in pieces, and means the same.
+fn check_pieces(ledger: &Ledger, update: &Scanned) {
+    let limits = PieceLimits {
+        bytes_max: 2 * INPUT_BYTES_MAX,
+        bytes_wanted: PIECE_BYTES,
+    };
+    let large = match LargeUpdate::scan(update.bytes(), limits) {
+        Ok(large) => large,
+        Err(error) => panic!("what is let through is refused as a large update: {error}"),
+    };
+    let Ok(verdict @ (Verdict::Nothing | Verdict::Fresh | Verdict::Overlap)) = ledger.judge(update)
+    else {
+        return;
+    };
+    let mut by_pieces = ledger.clone();
+    let mut pieces = large.pieces(update.bytes());
+    let mut count = 0;
+    loop {
+        let piece = match pieces.next_piece() {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(error) => panic!("what can be taken cannot be cut: {error}"),
+        };
+        count += 1;
+        match scan(piece, limits.bytes_max).map(|piece| (by_pieces.judge(&piece), piece)) {
+            Ok((Ok(Verdict::Nothing), _)) => {}
+            Ok((Ok(Verdict::Fresh | Verdict::Overlap), piece)) => by_pieces.admit(&piece),
+            other => panic!("piece {count} of what can be taken: {other:?}"),
+        }
+    }
+    assert_eq!(by_pieces.judge(update), Ok(Verdict::Nothing));
+    let mut at_once = ledger.clone();
+    if verdict != Verdict::Nothing {
+        at_once.admit(update);
+    }
+    assert_eq!(by_pieces.state_vector(), at_once.state_vector());
+    saw(("pieces", count.min(4)));
 }
 
 /// Whether the update is part of the replica now, in the document or waiting.
