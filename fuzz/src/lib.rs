@@ -28,7 +28,7 @@ pub struct Law {
 }
 
 /// All laws but the canary, which is broken on purpose.
-pub const LAWS: [Law; 7] = [
+pub const LAWS: [Law; 8] = [
     Law {
         name: "frame_decoder",
         check: laws::frame_decoder,
@@ -44,6 +44,10 @@ pub const LAWS: [Law; 7] = [
     Law {
         name: "geojson_import",
         check: laws::geojson_import,
+    },
+    Law {
+        name: "map_reading",
+        check: laws::map_reading,
     },
     Law {
         name: "awareness",

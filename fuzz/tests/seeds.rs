@@ -37,6 +37,7 @@ fn write_the_corpus() {
     write_awareness();
     write_websocket();
     write_geojson();
+    write_maps();
     put("canary", "near", b"Map\x7f");
     put("journal_reader", "as-it-is", &[0]);
     put("journal_reader", "one-byte", &[0, 100, 0, 1, 0]);
@@ -203,4 +204,24 @@ fn write_geojson() {
             }
         }
     }
+}
+
+/// A point, a moved vertex, a property, a deletion; then a square under the same id.
+fn write_maps() {
+    let point = [3, 0, 96, 12, 1, 29, 5, 20, 3, 108, 3, 120];
+    put("map_reading", "point", &point);
+    let mut edited = point.to_vec();
+    edited.extend([0, 3, 103, 45, 9, 3, 101, 3, 99]);
+    edited.extend([0, 4, 107, 29, 9, 3, 50, 2, 6, 98, 13, 4]);
+    put("map_reading", "point-edited-and-deleted", &edited);
+    put(
+        "map_reading",
+        "square",
+        &[0, 0, 96, 12, 3, 10, 0, 0, 6, 96, 29, 5],
+    );
+    put(
+        "map_reading",
+        "texts-and-maps",
+        &[2, 8, 43, 0, 75, 5, 32, 7, 14, 96, 11, 1],
+    );
 }

@@ -5,23 +5,25 @@
 //! several updates of a turn say goes out as one message. Knows no task, socket, clock or disk; time comes in
 //! as milliseconds since the process began. Start at [`Core`].
 
+mod effects;
+mod syncing;
+mod telling;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{
-    Access, AwarenessUpdate, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector,
-    ToRoom, concat,
+    Access, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom,
 };
 use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
 use super::replica::{Outcome, Refused, Replica, StateCache, Written};
-
-/// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
-/// their cursors become one message a turn rather than a hundred.
-pub const PRESENCE_EVERY_MS: u64 = 5;
+pub use effects::{Audience, Broadcast, Effects};
+use syncing::Difference;
+pub use telling::PRESENCE_EVERY_MS;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
@@ -106,50 +108,6 @@ impl std::fmt::Debug for Writing {
     }
 }
 
-/// What the caller has to do, in the order of the fields.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// To be appended to the log, in this order.
-    pub append: Vec<NewRecord>,
-    /// To be sent to single connections.
-    pub send: Vec<(SessionId, Outgoing)>,
-    /// To be sent to all connections that have synced (or all, for presence), but for one.
-    pub broadcast: Vec<Broadcast>,
-    /// Updates that were not taken. A connection must hear of them before it hears that later ones are
-    /// durable: that says the same of all before.
-    pub refused: Vec<(SessionId, u64, Refusal)>,
-    /// Updates of a connection up to this number are durable.
-    pub settled: Vec<(SessionId, u64)>,
-    /// Connections whose sync requests are answered, and what had to be encoded for that, in bytes.
-    pub answered: Vec<(SessionId, u64)>,
-    /// How many updates were given up that had waited too long.
-    pub expired: u64,
-    /// Answers to [`Input::Submit`].
-    pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
-    /// The document is beyond use: end the room, its connections come back to a fresh one.
-    pub broken: Option<String>,
-}
-
-/// A message for many.
-#[derive(Debug)]
-pub struct Broadcast {
-    /// The message.
-    pub message: Outgoing,
-    /// A connection that knows already.
-    pub except: Option<SessionId>,
-    /// Who is meant.
-    pub audience: Audience,
-}
-
-/// Who hears a broadcast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Those whose first sync request was answered; the others get it with their answer.
-    Synced,
-    /// All connections.
-    All,
-}
-
 /// Settings of a room.
 #[derive(Debug, Clone, Copy)]
 pub struct CoreOptions {
@@ -220,12 +178,6 @@ struct Waiting {
 enum Waiter {
     Session(SessionId, u64),
     Ticket(Ticket),
-}
-
-/// The last difference that was asked for: after a cut, many come back with the same state.
-struct Difference {
-    have: StateVector,
-    step2: Outgoing,
 }
 
 /// How a room begins.
@@ -353,111 +305,6 @@ impl Core {
             ToRoom::Update { number, update, .. } => self.update_of(session, number, update, fx),
             ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
             ToRoom::QueryAwareness => self.send_everyone(session, fx),
-        }
-    }
-
-    fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
-        let everyone = self.presence.everyone();
-        fx.send
-            .extend(everyone.iter().map(|piece| (session, awareness(piece))));
-    }
-
-    fn sync(&mut self, now_ms: u64, session: SessionId, have: &StateVector, fx: &mut Effects) {
-        self.cache_used_ms = Some(now_ms);
-        let Some((step2, encoded_bytes)) = self.step2_beyond(have, fx) else {
-            return;
-        };
-        fx.send.push((session, step2));
-        fx.answered.push((session, encoded_bytes));
-        self.synced(session);
-        self.knows(session, have);
-    }
-
-    fn synced(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.synced = true;
-        }
-    }
-
-    /// A connection said what it has. What it is sent now counts only once the network has it all: its queue
-    /// may overflow before. Of what it claims, only what is in the map takes memory.
-    fn knows(&mut self, session: SessionId, have: &StateVector) {
-        let Some(session) = self.sessions.get_mut(&session) else {
-            return;
-        };
-        let ledger = self.replica.ledger();
-        let known = have
-            .iter()
-            .map(|(client, clock)| (client, clock.min(ledger.clock(client))));
-        let known: StateVector = known.collect();
-        if !session.base.covers(&known) {
-            session.base = Arc::new(known);
-        }
-    }
-
-    /// What a reader with `have` lacks. `None` where the document is broken, which `fx` then says.
-    pub fn state_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<Bytes> {
-        let state = match have.is_empty() {
-            true => self.cache.state(&self.replica),
-            false => self.replica.encode_diff(have),
-        };
-        state
-            .map_err(|error| fx.broken = Some(error.to_string()))
-            .ok()
-    }
-
-    /// The same as a message, and what it took to encode, in bytes: those who have the same are told the same one. All
-    /// of the document is looked through for a difference, however small that is.
-    fn step2_beyond(&mut self, have: &StateVector, fx: &mut Effects) -> Option<(Outgoing, u64)> {
-        let told = match have.is_empty() {
-            true => self.whole.as_ref(),
-            false => self
-                .difference
-                .as_ref()
-                .filter(|d| d.have == *have)
-                .map(|d| &d.step2),
-        };
-        if let Some(step2) = told {
-            return Some((step2.clone(), 0));
-        }
-        let state = self.state_beyond(have, fx)?;
-        let encoded_bytes = self.update_bytes.max(state.len() as u64);
-        let step2 = Outgoing::new(Message::SyncStep2(state));
-        match have.is_empty() {
-            true => self.whole = Some(step2.clone()),
-            false => {
-                self.difference = Some(Difference {
-                    have: have.clone(),
-                    step2: step2.clone(),
-                })
-            }
-        }
-        Some((step2, encoded_bytes))
-    }
-
-    fn forget_answers(&mut self) {
-        (self.whole, self.difference) = (None, None);
-    }
-
-    fn resync(&mut self, session: SessionId, fx: &mut Effects) {
-        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
-            return;
-        };
-        if let Some((step2, _)) = self.step2_beyond(&base, fx) {
-            fx.send.push((session, step2));
-            // Departures may have been dropped with the backlog.
-            let known = self.presence.everyone_and_gone();
-            fx.send
-                .extend(known.iter().map(|piece| (session, awareness(piece))));
-        }
-    }
-
-    fn caught_up(&mut self, sessions: &[SessionId]) {
-        let now = Arc::new(self.replica.ledger().state_vector());
-        for id in sessions {
-            if let Some(session) = self.sessions.get_mut(id).filter(|s| s.synced) {
-                session.base = now.clone();
-            }
         }
     }
 
@@ -703,55 +550,6 @@ impl Core {
         fx.refused.extend(told);
     }
 
-    fn tell_updates(&mut self, fx: &mut Effects) {
-        let turn = std::mem::take(&mut self.turn);
-        let Some((first, _)) = turn.first() else {
-            return;
-        };
-        // The one who said all of it need not hear it; among several, an echo does no harm.
-        let except = first.filter(|_| turn.iter().all(|(from, _)| from == first));
-        let parts: Vec<&Scanned> = turn.iter().map(|(_, update)| update).collect();
-        let mut say = |bytes: Bytes, except| {
-            let message = Outgoing::new(Message::Update(bytes));
-            fx.broadcast.push(Broadcast {
-                message,
-                except,
-                audience: Audience::Synced,
-            });
-        };
-        match parts.as_slice() {
-            [only] => say(only.bytes().clone(), except),
-            several => match concat(several) {
-                Ok(joined) => say(joined, except),
-                Err(_) => turn
-                    .iter()
-                    .for_each(|(from, update)| say(update.bytes().clone(), *from)),
-            },
-        }
-    }
-
-    fn tell_presence(&mut self, now_ms: u64, fx: &mut Effects) {
-        if self.presence_due_ms().is_none_or(|due| due > now_ms) {
-            return;
-        }
-        self.presence_told_ms = Some(now_ms);
-        for piece in self.presence.take_changes() {
-            fx.broadcast.push(Broadcast {
-                message: awareness(&piece),
-                except: None,
-                audience: Audience::All,
-            });
-        }
-    }
-
-    /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
-    pub fn presence_due_ms(&self) -> Option<u64> {
-        self.presence.has_changes().then(|| {
-            self.presence_told_ms
-                .map_or(0, |told| told + PRESENCE_EVERY_MS)
-        })
-    }
-
     /// Whether nobody is in the map and nothing is on its way.
     pub fn is_idle(&self) -> bool {
         self.sessions.is_empty() && self.log.durable == self.log.appended && self.waiting.is_empty()
@@ -814,10 +612,6 @@ fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
         Waiter::Session(session, number) => fx.settled.push((session, number)),
         Waiter::Ticket(ticket) => fx.replies.push((ticket, Ok(at))),
     }
-}
-
-fn awareness(update: &AwarenessUpdate) -> Outgoing {
-    Outgoing::new(Message::Awareness(update.encode()))
 }
 
 #[cfg(test)]

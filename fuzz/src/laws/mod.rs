@@ -5,6 +5,7 @@ mod canary;
 mod frames;
 mod geojson;
 mod journal;
+mod map;
 mod session;
 mod update;
 
@@ -13,6 +14,7 @@ pub use canary::canary;
 pub use frames::{frame_decoder, websocket_frames};
 pub use geojson::geojson_import;
 pub use journal::journal_reader;
+pub use map::map_reading;
 pub use session::session;
 pub use update::update_path;
 

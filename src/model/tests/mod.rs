@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod blaming;
+mod concurrent_inserts;
 mod converging;
 mod edits;
 mod hostile;

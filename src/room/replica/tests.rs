@@ -120,7 +120,7 @@ fn somebody_elses_structs_at_the_same_clocks_do_not_stand_for_what_waits() {
 #[test]
 fn what_waits_is_bounded_for_a_source_and_for_the_map() {
     let [_, b, c, d] = updates(7, &["a", "b", "c", "d"]).try_into().unwrap();
-    let size = held_bytes_of(&b);
+    let size = held::held_bytes_of(&b);
     let limits = HeldLimits {
         map_bytes_max: 2 * size + 1,
         source_bytes_max: size + 1,

@@ -167,7 +167,8 @@ function plain(store, value) {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map((item) => plain(store, item));
   if (typeof value !== 'object' || value === null) return value ?? null;
-  if (Object.getPrototypeOf(value) !== Object.prototype) return { $other: true };
+  // A shared type other than a text.
+  if ('doc' in value || '_item' in value) return { $other: true };
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(store, inner)]));
 }
 

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until } from './wait.mjs';
 
-const BINARY = resolve(
+export const BINARY = resolve(
   process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url)),
 );
 /** The server under test is configured by its arguments alone; it refuses variables with its prefix that it does not know. */

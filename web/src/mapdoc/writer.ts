@@ -9,6 +9,8 @@ import type { RootName } from './store.ts';
 import type { MapView } from './view.ts';
 
 const FID_DIGITS = 12;
+/** Open ends whose runs are continued; where more are forgotten, a new run begins beside the old one. */
+const OWN_ENDS_MAX = 10_000;
 
 /** A key that an operation wrote: its value before and after, undefined where there was or is none. */
 export interface Written {
@@ -63,9 +65,17 @@ export class Writer {
     const planned = plan(this.#view, context, operation);
     const written = planned.edits.flatMap((edit) => this.#asWritten(edit));
     carryOut(this.#view, planned, origin);
-    for (const end of planned.ends) this.#ownEnds.add(end);
+    this.#remember(planned.ends);
     for (const listener of [...this.#listeners]) listener(written, origin);
     return planned.result;
+  }
+
+  #remember(ends: string[]): void {
+    for (const end of ends) this.#ownEnds.add(end);
+    for (const oldest of this.#ownEnds) {
+      if (this.#ownEnds.size <= OWN_ENDS_MAX) break;
+      this.#ownEnds.delete(oldest);
+    }
   }
 
   get sid(): string {

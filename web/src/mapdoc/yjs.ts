@@ -5,9 +5,14 @@ import type { RootMap, RootName, SharedText, Store } from './store.ts';
 
 const stores = new WeakMap<Y.Doc, Store>();
 
-/** The store of a document; the same one each time. Anything else is taken for a store. */
+/** The store of a document; the same one each time. A store is its own. */
 export function storeOf(doc: Y.Doc | Store): Store {
-  if (!(doc instanceof Y.Doc)) return doc;
+  if (!(doc instanceof Y.Doc)) {
+    if (typeof doc.root === 'function') return doc;
+    throw new TypeError(
+      'this document is of another copy of Yjs than this package found; see to it that there is one only',
+    );
+  }
   let store = stores.get(doc);
   if (!store) {
     store = new YjsStore(doc);

@@ -205,6 +205,20 @@ test('half a surrogate pair in a value is stored as what others would read', () 
   });
 });
 
+test('a conflict is settled with what everybody reads, not with what cannot be written', () => {
+  const { view, writer } = map(generator(7));
+  const fid = writer.createPoint([1, 2]);
+  const odd = Object.setPrototypeOf({ y: [Number.NaN, 5n] }, { x: 1 });
+  view.store.root('prop').set(`${fid}/other1/name`, [5000, odd]);
+  writer.settle(fid, 'prop', 'name', 'other1');
+  expect(view.store.root('prop').get(`${fid}/annie/name`)).toEqual([5001, { y: [null, 5] }]);
+  expect(view.store.root('prop').has(`${fid}/other1/name`)).toBe(false);
+});
+
+test('a document of another copy of Yjs is refused with the reason', () => {
+  expect(() => new MapView({} as Y.Doc)).toThrow(/another copy of Yjs/);
+});
+
 test('a character is not cut into halves by typing', () => {
   const { view, writer } = map(generator(6));
   const fid = writer.createPoint([1, 2]);

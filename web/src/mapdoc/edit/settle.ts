@@ -1,6 +1,7 @@
 // Conflicts decided: one of several entries is set again, or edits of what is not there are let go (map document format §7).
 
 import { featureProblems } from '../report.ts';
+import { toJson } from '../values.ts';
 import { checkFeature, checkId, quote } from './check.ts';
 import type { Draft } from './draft.ts';
 import { EditError } from './error.ts';
@@ -18,15 +19,15 @@ export function settle(draft: Draft, { fid, root, target, sid }: Settle): void {
     throw new EditError('unknown_entry', `the session ${quote(sid)} says nothing about ${quote(target)}; look again`);
   }
   if (root === 'geom') settleGeometry(draft, fid, target, chosen.payload);
-  else draft.set(root, fid, target, chosen.payload);
+  else draft.set(root, fid, target, root === 'part' ? chosen.payload : chosen.payload.map(toJson));
 }
 
 /** Replacements compete across generations: the chosen one becomes later than all, and the others go. */
 function settleGeometry(draft: Draft, fid: string, gen: string, payload: readonly unknown[]): void {
   const gens = draft.view.overlays.targets('geom', fid);
-  const times = gens.map((other) => draft.latest('geom', fid, other) ?? 0);
+  const latest = gens.reduce((time, other) => Math.max(time, draft.latest('geom', fid, other) ?? 0), 0);
   for (const other of gens) if (other !== gen) draft.clear('geom', fid, other);
-  draft.setAfter('geom', fid, gen, Math.max(0, ...times), payload);
+  draft.setAfter('geom', fid, gen, latest, payload);
 }
 
 /** Takes away every entry of the targets that the report calls orphans. */

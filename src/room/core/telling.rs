@@ -1,0 +1,72 @@
+//! What everyone hears: the updates of a turn as one message, and presence at its own pace.
+
+use bytes::Bytes;
+use mapweave_proto::{AwarenessUpdate, Message, Scanned, SessionId, concat};
+
+use super::{Audience, Broadcast, Core, Effects};
+use crate::room::peer::Outgoing;
+
+pub(super) fn awareness(update: &AwarenessUpdate) -> Outgoing {
+    Outgoing::new(Message::Awareness(update.encode()))
+}
+
+/// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
+/// their cursors become one message a turn rather than a hundred.
+pub const PRESENCE_EVERY_MS: u64 = 5;
+
+impl Core {
+    pub(super) fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
+        let everyone = self.presence.everyone();
+        fx.send
+            .extend(everyone.iter().map(|piece| (session, awareness(piece))));
+    }
+
+    pub(super) fn tell_updates(&mut self, fx: &mut Effects) {
+        let turn = std::mem::take(&mut self.turn);
+        let Some((first, _)) = turn.first() else {
+            return;
+        };
+        // The one who said all of it need not hear it; among several, an echo does no harm.
+        let except = first.filter(|_| turn.iter().all(|(from, _)| from == first));
+        let parts: Vec<&Scanned> = turn.iter().map(|(_, update)| update).collect();
+        let mut say = |bytes: Bytes, except| {
+            let message = Outgoing::new(Message::Update(bytes));
+            fx.broadcast.push(Broadcast {
+                message,
+                except,
+                audience: Audience::Synced,
+            });
+        };
+        match parts.as_slice() {
+            [only] => say(only.bytes().clone(), except),
+            several => match concat(several) {
+                Ok(joined) => say(joined, except),
+                Err(_) => turn
+                    .iter()
+                    .for_each(|(from, update)| say(update.bytes().clone(), *from)),
+            },
+        }
+    }
+
+    pub(super) fn tell_presence(&mut self, now_ms: u64, fx: &mut Effects) {
+        if self.presence_due_ms().is_none_or(|due| due > now_ms) {
+            return;
+        }
+        self.presence_told_ms = Some(now_ms);
+        for piece in self.presence.take_changes() {
+            fx.broadcast.push(Broadcast {
+                message: awareness(&piece),
+                except: None,
+                audience: Audience::All,
+            });
+        }
+    }
+
+    /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
+    pub fn presence_due_ms(&self) -> Option<u64> {
+        self.presence.has_changes().then(|| {
+            self.presence_told_ms
+                .map_or(0, |told| told + PRESENCE_EVERY_MS)
+        })
+    }
+}
