@@ -159,6 +159,22 @@ pub struct Delta {
     meta: Option<Meta>,
 }
 
+impl Delta {
+    /// About how many bytes it keeps: keys, values and what holds them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        /// A key and a value in a list.
+        const ENTRY_BYTES: usize = 64;
+        let changed = self.changed.iter().map(|(_, key, raw)| (key, raw.as_ref()));
+        let whole = self.whole.iter().flat_map(|(_, entries)| entries);
+        let whole = whole.map(|(key, raw)| (key, Some(raw)));
+        let bytes = changed
+            .chain(whole)
+            .map(|(key, raw)| ENTRY_BYTES + key.len() + raw.map_or(0, Raw::size));
+        bytes.sum::<usize>() as u64
+    }
+}
+
 /// What a [`Delta`] changed in a view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
