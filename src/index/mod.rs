@@ -316,7 +316,12 @@ impl FeatureIndex {
 
     /// Looks for problems in what was not looked at since it last changed.
     pub fn check(&mut self) {
-        self.problems.catch_up(&self.view);
+        self.check_some(usize::MAX);
+    }
+
+    /// The same in up to so many features; whether none is left. Others can read and edit between two calls.
+    pub fn check_some(&mut self, features_max: usize) -> bool {
+        self.problems.catch_up(&self.view, features_max)
     }
 
     /// What was wrong when [`FeatureIndex::check`] was last called: the document's own report of its features, and
