@@ -34,6 +34,8 @@ pub struct FeatureIndex {
     features: BTreeMap<Arc<str>, Indexed>,
     places: SpatialIndex<Arc<str>>,
     problems: Problems,
+    /// Where sessions last said who they are, since the index began.
+    people: HashMap<Box<str>, Seq>,
 }
 
 /// What is kept of a feature that shows.
@@ -92,6 +94,7 @@ impl FeatureIndex {
             features,
             places: SpatialIndex::bulk(boxes),
             problems,
+            people: HashMap::new(),
         }
     }
 
@@ -104,6 +107,8 @@ impl FeatureIndex {
         if !changes.layers.is_empty() {
             self.read_layers(seq);
         }
+        self.people
+            .extend(changes.sessions.into_iter().map(|sid| (sid, seq)));
         self.seq = seq;
     }
 
@@ -153,13 +158,15 @@ impl FeatureIndex {
         self.seq
     }
 
-    /// A place of the log at which the feature has been as it is now: that of its last change, or where the index
-    /// began.
+    /// A place of the log at which the feature has been as it is now, with the people who made and changed it: that of
+    /// the last change, or where the index began.
     #[must_use]
-    pub fn changed_at(&self, fid: &str) -> Seq {
-        self.features
-            .get(fid)
-            .map_or(self.seq, |indexed| indexed.changed_at)
+    pub fn changed_at(&self, feature: &Feature) -> Seq {
+        let own = self.features.get(feature.fid.as_str());
+        let people = [&feature.created, &feature.changed];
+        let people = people.map(|edited| self.people.get(edited.sid.as_str()).copied());
+        let own = own.map_or(self.seq, |indexed| indexed.changed_at);
+        people.into_iter().flatten().fold(own, Seq::max)
     }
 
     /// How many features show.
@@ -309,7 +316,12 @@ impl FeatureIndex {
 
     /// Looks for problems in what was not looked at since it last changed.
     pub fn check(&mut self) {
-        self.problems.catch_up(&self.view);
+        self.check_some(usize::MAX);
+    }
+
+    /// The same in up to so many features; whether none is left. Others can read and edit between two calls.
+    pub fn check_some(&mut self, features_max: usize) -> bool {
+        self.problems.catch_up(&self.view, features_max)
     }
 
     /// What was wrong when [`FeatureIndex::check`] was last called: the document's own report of its features, and

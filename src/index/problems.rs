@@ -30,9 +30,13 @@ impl Problems {
         self.unchecked.insert(fid);
     }
 
-    /// Checks what was not checked since it last changed: time in proportion to the vertices of that.
-    pub(super) fn catch_up(&mut self, view: &MapView) {
-        for fid in std::mem::take(&mut self.unchecked) {
+    /// Checks up to so many of the features that were not checked since they last changed, and whether none is left.
+    /// Time in proportion to their vertices.
+    pub(super) fn catch_up(&mut self, view: &MapView, features_max: usize) -> bool {
+        for _ in 0..features_max {
+            let Some(fid) = self.unchecked.pop_first() else {
+                break;
+            };
             let geometry = view.feature(&fid).and_then(|feature| feature.geometry);
             let found = FeatureProblems {
                 report: view.problems_of(&fid),
@@ -46,6 +50,7 @@ impl Problems {
                 self.found.insert(fid, found);
             }
         }
+        self.unchecked.is_empty()
     }
 
     /// All features with problems, in order of their fids.

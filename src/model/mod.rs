@@ -22,6 +22,7 @@ mod input;
 mod json;
 mod key;
 mod keys;
+mod late;
 mod layer;
 mod line_edit;
 mod moving;
@@ -61,6 +62,7 @@ pub use import::{
 pub(crate) use input::Content;
 pub use input::{InputFault, InputFeature, Place};
 pub use json::{NESTING_MAX, canonical, nests_within, sorted};
+pub use late::LatePlan;
 pub use layer::Layer;
 pub use moving::{Delta, Watch};
 pub use note::{Attachment, Note};

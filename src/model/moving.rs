@@ -161,6 +161,22 @@ pub struct Delta {
     meta: Option<Meta>,
 }
 
+impl Delta {
+    /// About how many bytes it keeps: keys, values and what holds them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        /// A key and a value in a list.
+        const ENTRY_BYTES: usize = 64;
+        let changed = self.changed.iter().map(|(_, key, raw)| (key, raw.as_ref()));
+        let whole = self.whole.iter().flat_map(|(_, entries)| entries);
+        let whole = whole.map(|(key, raw)| (key, Some(raw)));
+        let bytes = changed
+            .chain(whole)
+            .map(|(key, raw)| ENTRY_BYTES + key.len() + raw.map_or(0, Raw::size));
+        bytes.sum::<usize>() as u64
+    }
+}
+
 impl MapView {
     /// Moves the view to where the delta was taken. Deltas are applied in the order in which they were taken.
     pub fn apply(&mut self, delta: Delta) -> Changes {

@@ -208,12 +208,40 @@ impl Raw {
         }
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Array(items) => items.iter().map(any_bytes).sum(),
+            Self::Text(text) => text.len(),
+            Self::Other => 0,
+        }
+    }
+
     pub(super) fn array(&self) -> Option<&Arc<[Any]>> {
         match self {
             Self::Array(items) => Some(items),
             _ => None,
         }
     }
+}
+
+/// About how many bytes a value takes, however deep it nests.
+fn any_bytes(any: &Any) -> usize {
+    let (mut bytes, mut left) = (0, vec![any]);
+    while let Some(any) = left.pop() {
+        bytes += size_of::<Any>();
+        match any {
+            Any::String(text) => bytes += text.len(),
+            Any::Buffer(buffer) => bytes += buffer.len(),
+            Any::Array(items) => left.extend(items.iter()),
+            Any::Map(members) => {
+                bytes += members.keys().map(String::len).sum::<usize>();
+                left.extend(members.values());
+            }
+            _ => {}
+        }
+    }
+    bytes
 }
 
 /// The edit time that a value is: an integer from 0 to 2^53 − 1.

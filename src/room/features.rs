@@ -2,7 +2,7 @@
 //!
 //! The room makes changes known and never waits for anyone who reads: it drops them into a bounded queue. Whoever
 //! asks takes them in first, so that every answer holds what was written before the question. If the queue has
-//! overflowed, the index is made anew from the document. Start at [`RoomHandle::features`](super::RoomHandle::features).
+//! overflowed, by number or by size, the index is made anew from the document. Start at [`RoomHandle::features`](super::RoomHandle::features).
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,9 @@ use crate::model::{Delta, MapView, Plan, Random, Sid, Watch};
 /// Changes that wait for the next reader, in turns of the room; beyond it the index is made anew.
 const CHANGES_MAX: usize = 8_192;
 
+/// About how many bytes of such changes wait at most.
+const CHANGES_BYTES_MAX: u64 = 16 << 20;
+
 /// The document's features at one moment, and a way to hear of what changes after it.
 pub struct Followed {
     /// What the document held.
@@ -30,6 +33,8 @@ pub struct Followed {
     pub at: Seq,
     /// What came after it.
     pub changes: mpsc::Receiver<Change>,
+    /// About how many bytes of it wait.
+    waiting_bytes: Arc<AtomicU64>,
 }
 
 /// What one turn of the room changed.
@@ -39,6 +44,7 @@ pub struct Change {
     pub delta: Delta,
     /// The last record of the turn.
     pub upto: Seq,
+    bytes: u64,
 }
 
 /// An index that nobody has asked for so long is given up, in milliseconds.
@@ -56,6 +62,7 @@ pub struct FeaturesError;
 pub(crate) struct Following {
     watch: Watch,
     to: mpsc::Sender<Change>,
+    waiting_bytes: Arc<AtomicU64>,
 }
 
 impl Following {
@@ -64,13 +71,31 @@ impl Following {
         let watch = Watch::attach(doc);
         let view = MapView::new(&doc.transact());
         let (to, changes) = mpsc::channel(CHANGES_MAX);
-        (Self { watch, to }, Followed { view, at, changes })
+        let waiting_bytes = Arc::<AtomicU64>::default();
+        let followed = Followed {
+            view,
+            at,
+            changes,
+            waiting_bytes: waiting_bytes.clone(),
+        };
+        let following = Self {
+            watch,
+            to,
+            waiting_bytes,
+        };
+        (following, followed)
     }
 
     /// Tells what has changed since the last call. False: nobody follows any more, or too slowly.
     pub(crate) fn tell(&self, doc: &Doc, upto: Seq) -> bool {
         match self.watch.take(&doc.transact()) {
-            Some(delta) => self.to.try_send(Change { delta, upto }).is_ok(),
+            Some(delta) => {
+                let bytes = delta.bytes();
+                let waiting = self.waiting_bytes.fetch_add(bytes, Relaxed);
+                // A change that finds none waiting is taken whatever its size: the document has it anyway.
+                let fits = waiting == 0 || waiting.saturating_add(bytes) <= CHANGES_BYTES_MAX;
+                fits && self.to.try_send(Change { delta, upto, bytes }).is_ok()
+            }
             None => !self.to.is_closed(),
         }
     }
@@ -79,8 +104,9 @@ impl Following {
 /// The features of a live map. Shared by all requests; each takes in what has changed before it reads.
 pub struct LiveFeatures {
     state: Mutex<State>,
-    /// Held from planning an edit until the index has heard of it: edits of one session see each other.
-    pub(crate) writing: tokio::sync::Mutex<()>,
+    /// Held from planning an edit until the index has heard of it, whether or not anybody waits for the answer still:
+    /// edits of one session see each other.
+    writing: Arc<tokio::sync::Mutex<()>>,
     /// The session under which this index' readers write.
     pub(crate) sid: Sid,
 }
@@ -88,6 +114,7 @@ pub struct LiveFeatures {
 struct State {
     index: FeatureIndex,
     changes: mpsc::Receiver<Change>,
+    waiting_bytes: Arc<AtomicU64>,
     random: Random,
 }
 
@@ -96,17 +123,23 @@ impl LiveFeatures {
     /// `seed`: random bits.
     #[must_use]
     pub fn new(followed: Followed, seed: u64) -> Self {
-        let Followed { view, at, changes } = followed;
+        let Followed {
+            view,
+            at,
+            changes,
+            waiting_bytes,
+        } = followed;
         let mut random = Random::new(seed);
         let sid = Sid::from_random(random.bits());
         let state = State {
             index: FeatureIndex::new(view, at),
             changes,
+            waiting_bytes,
             random,
         };
         Self {
             state: Mutex::new(state),
-            writing: tokio::sync::Mutex::default(),
+            writing: Arc::default(),
             sid,
         }
     }
@@ -118,10 +151,18 @@ impl LiveFeatures {
     pub fn read<R>(&self, read: impl FnOnce(&mut FeatureIndex) -> R) -> Result<R, FeaturesError> {
         // A reader that panicked has not changed the index: only changes do, and they are taken in whole.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { index, changes, .. } = &mut *state;
+        let State {
+            index,
+            changes,
+            waiting_bytes,
+            ..
+        } = &mut *state;
         loop {
             match changes.try_recv() {
-                Ok(Change { delta, upto }) => index.apply(delta, upto),
+                Ok(Change { delta, upto, bytes }) => {
+                    waiting_bytes.fetch_sub(bytes, Relaxed);
+                    index.apply(delta, upto);
+                }
                 Err(TryRecvError::Empty) => return Ok(read(index)),
                 Err(TryRecvError::Disconnected) => return Err(FeaturesError),
             }
@@ -202,7 +243,8 @@ impl RoomHandle {
     }
 
     /// Edits features: `plan` sees them as they are, with the session to write under and random bits; what it plans
-    /// is written in one transaction. Resolves once that is durable. Edits are planned one after the other.
+    /// is written in one transaction, beside what has come since. Resolves once that is durable. Edits are planned one
+    /// after the other.
     ///
     /// # Errors
     /// The planner's own in the inner result.
@@ -214,9 +256,12 @@ impl RoomHandle {
         let plan = Arc::new(plan);
         for _ in 0..ATTEMPTS_MAX {
             let live = self.live_features().await?;
-            let turn = live.writing.lock().await;
+            let turn = live.writing.clone().lock_owned().await;
             let (planner, sid, bits) = (plan.clone(), live.sid.clone(), live.random_bits());
-            let planning = move |index: &mut FeatureIndex| planner(index, &sid, bits);
+            let planning = move |index: &mut FeatureIndex| {
+                let (plan, told) = planner(index, &sid, bits)?;
+                Ok::<_, E>((plan.seen_in(index.view()), told))
+            };
             let Some((planned, upto)) = self.attempt(&live, &Arc::new(planning)).await? else {
                 continue;
             };
@@ -230,20 +275,32 @@ impl RoomHandle {
                 return Ok(Ok(EditAnswer { told, seq: upto }));
             }
             let (heard, hears) = oneshot::channel();
-            let writing = Writing(Box::new(move |txn| plan.write(txn)));
-            let written = self.ask(0, |reply| Request::Author {
-                writing,
-                origin,
-                told: heard,
-                reply,
-            });
-            // The next planner may begin when the index has heard, before the disk has.
-            let release = async move {
+            let (taken, is_taken) = oneshot::channel();
+            let writing = Writing(Box::new(move |txn| {
+                if !plan.write(txn) {
+                    // Whoever asked may be gone.
+                    let _ = taken.send(());
+                }
+            }));
+            // The next planner may begin when the index has heard, before the disk has. Whoever asked may go away
+            // meanwhile, and the edit is written all the same: the turn does not end with the request.
+            tokio::spawn(async move {
                 _ = hears.await;
                 drop(turn);
-            };
-            let (seq, ()) = tokio::join!(written, release);
-            return Ok(Ok(EditAnswer { told, seq: seq? }));
+            });
+            let seq = self
+                .ask(0, |reply| Request::Author {
+                    writing,
+                    origin: origin.clone(),
+                    told: heard,
+                    reply,
+                })
+                .await?;
+            // The record that it makes is somebody else's now, which the index has heard of by this time.
+            if is_taken.await.is_ok() {
+                continue;
+            }
+            return Ok(Ok(EditAnswer { told, seq }));
         }
         Err(overrun())
     }
@@ -286,6 +343,17 @@ impl RoomHandle {
     async fn live_features(&self) -> Result<Arc<LiveFeatures>, RequestError> {
         let slot = &self.shared.features;
         slot.used_ms.store(self.shared.now_ms(), Relaxed);
+        if let Some(live) = &*slot.live.lock().await {
+            return Ok(live.clone());
+        }
+        // Whoever goes away again and again does not make the room read its document again and again.
+        let room = self.clone();
+        let made = tokio::spawn(async move { room.make_features().await });
+        made.await.map_err(|error| not_indexed(&error))?
+    }
+
+    async fn make_features(&self) -> Result<Arc<LiveFeatures>, RequestError> {
+        let slot = &self.shared.features;
         let mut live = slot.live.lock().await;
         if let Some(live) = &*live {
             return Ok(live.clone());
@@ -293,9 +361,7 @@ impl RoomHandle {
         let followed = self.ask(0, |reply| Request::Follow { reply }).await?;
         let (_, seed) = uuid::Uuid::now_v7().as_u64_pair();
         let made = tokio::task::spawn_blocking(move || Arc::new(LiveFeatures::new(followed, seed)));
-        let made = made.await.map_err(|error| RequestError::Unavailable {
-            why: format!("the features could not be indexed: {error}"),
-        })?;
+        let made = made.await.map_err(|error| not_indexed(&error))?;
         *live = Some(made.clone());
         Ok(made)
     }
@@ -309,8 +375,17 @@ impl RoomHandle {
     }
 }
 
+fn not_indexed(error: &tokio::task::JoinError) -> RequestError {
+    RequestError::Unavailable {
+        why: format!("the features could not be indexed: {error}"),
+    }
+}
+
 fn overrun() -> RequestError {
     RequestError::Unavailable {
         why: "the map changes faster than its features can be read".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

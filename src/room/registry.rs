@@ -86,7 +86,7 @@ pub enum IfUnknown {
 pub(crate) struct RoomShared {
     pub(crate) name: MapName,
     pub(crate) doc: DocId,
-    inbox: mpsc::Sender<Envelope>,
+    pub(super) inbox: mpsc::Sender<Envelope>,
     budget: Arc<Semaphore>,
     bytes: AtomicU64,
     connections: AtomicUsize,

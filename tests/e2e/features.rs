@@ -197,6 +197,51 @@ async fn an_edit_of_an_older_version_is_merged_unless_strictness_is_preferred() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_a_version_from_before_its_author_took_another_name_is_merged() {
+    let server = Server::start().await;
+    let ann = Client::join(&server, "m").await;
+    let called = |name: &str, t: f64| Any::from(vec![Any::from(t), Any::from(""), Any::from(name)]);
+    let record = vec![
+        Any::from(1_000_f64),
+        Any::from("annAnn"),
+        Any::from(0_f64),
+        Any::Null,
+        Any::from("{\"name\":\"Ried\",\"use\":\"corn\"}"),
+        Any::from(""),
+    ];
+    // The index follows from here on.
+    created(&server, &feature(Value::Null, json!({}))).await;
+    ann.edit(|_, txn| {
+        let feats = txn.get_or_insert_map("feat");
+        feats.insert(txn, "annsField", Any::from(record));
+    });
+    ann.stored().await;
+    got(&server, &item("annsField")).await;
+    for name in ["Ann", "Ann B."] {
+        ann.edit(|_, txn| {
+            let who = txn.get_or_insert_map("who");
+            who.insert(txn, "annAnn", called(name, 1_001.0));
+        });
+        ann.stored().await;
+    }
+    let path = item("annsField");
+    let read = server.send(Request::get(&path)).await;
+    assert_eq!(read.json()["mapweave"]["created"]["name"], "Ann B.");
+    let old = read.header("etag").unwrap();
+    for (property, value) in [("name", "Moos"), ("use", "beet")] {
+        let patch = json!({ "properties": { property: value } });
+        let patched = server
+            .send(with("PATCH", &path, PATCH, &patch).header("if-match", old))
+            .await;
+        assert_eq!(patched.status, 200, "{property}");
+    }
+    assert_eq!(
+        got(&server, &path).await["properties"],
+        json!({ "name": "Moos", "use": "beet" })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deleting_what_another_has_edited_since_leaves_it_for_people_to_decide() {
     let server = Server::start().await;
     let made = created(&server, &feature(square(), json!({ "name": "Ried" }))).await;

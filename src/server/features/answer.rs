@@ -23,7 +23,7 @@ pub struct Represented {
 /// The feature as the index has it. A function of the document and the place of its last change.
 #[must_use]
 pub fn represent(index: &FeatureIndex, feature: Feature) -> Represented {
-    let seq = index.changed_at(&feature.fid);
+    let seq = index.changed_at(&feature);
     let json = feature_text(index.view(), feature);
     Represented {
         tag: Tag::new(seq, &json),

@@ -18,6 +18,9 @@ pub const OWN_MEMBER: &str = "mapweave";
 /// Features in one body at most; imports take more.
 pub const FEATURES_MAX: usize = 10_000;
 
+/// What some programs write before UTF-8; the reader passes over it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// One feature of a body.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -70,7 +73,8 @@ pub fn features(bytes: &[u8]) -> Result<Body, Problem> {
             Ok(feature) => records.push(Ok(own_member(feature)?)),
         }
     }
-    if is_collection {
+    // What the reader took for a collection is one, whatever else its outermost object says.
+    if is_collection || records.len() > 1 {
         return Ok(Body::Collection(records));
     }
     match records.into_iter().next() {
@@ -164,6 +168,7 @@ fn own_member(feature: InputFeature) -> Result<Sent, Problem> {
 
 /// Whether the outermost object says that it is a collection.
 fn is_collection(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     #[derive(serde::Deserialize)]
     struct Outermost {
         r#type: Option<String>,
@@ -194,6 +199,21 @@ mod tests {
         assert!(matches!(bare, Body::One(sent) if sent.feature.id().is_none()));
         let many = features(br#"{"type":"FeatureCollection","features":[]}"#).unwrap();
         assert!(matches!(many, Body::Collection(records) if records.is_empty()));
+    }
+
+    #[test]
+    fn no_feature_of_a_collection_is_passed_over_whatever_stands_before_it() {
+        let collection = r#"{"type":"FeatureCollection","features":[{"type":"Point","coordinates":[1,2]},{"type":"Point","coordinates":[3,4]}]}"#;
+        let twice = collection.replacen('{', r#"{"type":"FeatureCollection","#, 1);
+        let deep = format!(r#"{{"x":{}{},"#, "[".repeat(200), "]".repeat(200));
+        let deep = collection.replacen('{', &deep, 1);
+        for body in [format!("\u{FEFF}{collection}"), twice, deep] {
+            match features(body.as_bytes()) {
+                Ok(Body::Collection(records)) => assert_eq!(records.len(), 2),
+                Ok(Body::One(_)) => panic!("one of two: {body}"),
+                Err(_) => {}
+            }
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ pub async fn delete(
             },
         )
     };
-    let room = edit(
+    let edited = edit(
         &app,
         &segment,
         &fid,
@@ -215,8 +215,8 @@ pub async fn delete(
         address,
         IfAbsent::Refuse,
         writing,
-    )
-    .await?;
+    );
+    let (room, _) = edited.await?;
     let name = fid.clone();
     match room.features(move |index| present(index, &name)).await? {
         Ok(left) => answer::one(StatusCode::OK, &left),
@@ -275,22 +275,7 @@ async fn change(
         let key = Fid::parse(fid).ok_or_else(|| bad_fid(fid))?;
         writer.upsert(view, &key, &sent)
     };
-    let existed = {
-        let (room, fid) = (
-            app.enter(
-                &segment,
-                if if_absent == IfAbsent::Create {
-                    IfUnknown::Open
-                } else {
-                    IfUnknown::Refuse
-                },
-            )?,
-            fid.clone(),
-        );
-        room.features(move |index| index.view().feature(&fid).is_some())
-            .await?
-    };
-    let room = edit(&app, &segment, &fid, &headers, address, if_absent, writing).await?;
+    let (room, existed) = edit(&app, &segment, &fid, &headers, address, if_absent, writing).await?;
     let path = feature_path(&room, &fid);
     let now = room.features(move |index| present(index, &fid)).await??;
     if existed {
@@ -314,6 +299,7 @@ impl From<Problem> for Failure {
 }
 
 /// Edits one feature: against its present version, or where the request is based on an older one, against that.
+/// Yields whether there was one.
 async fn edit(
     app: &Arc<App>,
     segment: &str,
@@ -326,7 +312,7 @@ async fn edit(
     + Send
     + Sync
     + 'static,
-) -> Result<RoomHandle, Problem> {
+) -> Result<(RoomHandle, bool), Problem> {
     app.check_writable()?;
     let unknown_map = if if_absent == IfAbsent::Create {
         IfUnknown::Open
@@ -345,6 +331,7 @@ async fn edit(
             fid.to_owned(),
         );
         let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
+            let existed = index.view().feature(&name).is_some();
             let concurrent = match standing(index, &name, &conditions, if_absent)? {
                 Standing::Present => None,
                 Standing::Older(tags) => Some(
@@ -356,17 +343,19 @@ async fn edit(
             };
             let Some(base) = concurrent else {
                 let mut writer = Writing::new(sid.clone(), bits);
-                return Ok((writing(index.view(), &mut writer, &name)?, ()));
+                return Ok((writing(index.view(), &mut writer, &name)?, existed));
             };
             // Its author has not seen what came since: a session of its own lies beside the others' edits.
             let mut writer = Writing::new(Sid::from_random(bits), bits);
             let planned = writing(&base.view, &mut writer, &name)?;
-            Ok((planned.onto(&base.view, index.view()), ()))
+            Ok((planned.onto(&base.view, index.view()), existed))
         };
         match room.edit(by.clone(), planning).await? {
-            Ok(_) => return Ok(room),
+            Ok(done) => return Ok((room, done.told)),
             Err(Failure::Problem(problem)) => return Err(problem),
             Err(Failure::Older(tags)) => {
+                // One older map at a time: the next could wait for the place that this one holds.
+                drop(base.take());
                 let mut found = None;
                 for tag in tags.iter().take(ATTEMPTS_MAX) {
                     found = version::find(app.rooms.store(), room.doc(), fid, tag).await?;

@@ -13,10 +13,16 @@ use crate::geometry::Geometry;
 use crate::geometry::validity::{Fault, Place, REPAIR_VERTICES_MAX, Suggestion, repair};
 use crate::index::{FeatureIndex, FeatureProblems};
 use crate::model::{self, KeyedGeometry, MapView, Version};
-use crate::room::IfUnknown;
+use crate::room::{IfUnknown, RoomHandle};
 
 /// Features with problems in one answer, at most.
 const FEATURES_MAX: usize = 1_000;
+
+/// Features that are checked at once; then others who read or edit have their turn.
+const CHECKED_AT_ONCE: usize = 2_000;
+
+/// How often so many are checked at most before the rest is checked at once: the map may change all the time.
+const CHECKS_MAX: usize = 10_000;
 
 /// GET `/api/v1/maps/{map}/problems[?after=FID]`: of the whole map.
 pub async fn problems(
@@ -26,6 +32,7 @@ pub async fn problems(
 ) -> Result<warp::reply::Response, Problem> {
     let after = after(&query)?;
     let room = app.enter(&segment, IfUnknown::Refuse)?;
+    check(&room).await?;
     let body = room.features(move |index| listed(index, after.as_deref()));
     answer::json(StatusCode::OK, &body.await?)
 }
@@ -38,6 +45,7 @@ pub async fn problems_of(
     fid: String,
 ) -> Result<warp::reply::Response, Problem> {
     let room = app.enter(&segment, IfUnknown::Refuse)?;
+    check(&room).await?;
     let body = room.features(move |index| {
         index.check();
         let geometry = index
@@ -64,6 +72,17 @@ pub async fn problems_of(
         .map_err(|error| Problem::unavailable(error.to_string()))?;
     body["suggestion"] = suggested.map_or(Value::Null, |suggested| suggestion(&suggested));
     answer::json(StatusCode::OK, &body)
+}
+
+/// Has the whole map checked, step by step.
+async fn check(room: &RoomHandle) -> Result<(), Problem> {
+    for _ in 0..CHECKS_MAX {
+        let done = room.features(|index| index.check_some(CHECKED_AT_ONCE));
+        if done.await? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn after(query: &str) -> Result<Option<String>, Problem> {
