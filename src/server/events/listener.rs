@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::peer::Ear;
+use super::problems::Watching;
 use super::text::{Events, Place};
 use super::wanted::Wanted;
 use super::{
@@ -32,12 +33,15 @@ pub struct Listener {
     pub(super) out: mpsc::Sender<Bytes>,
     pub(super) events: Events,
     pub(super) pace: Pace,
+    pub(super) problems: Watching,
     pub(super) ear: Arc<Ear>,
 }
 
-/// When what was done last.
+/// What was done last, and when.
 pub(super) struct Pace {
     sent: Instant,
+    /// Seen of the log.
+    durable: Seq,
     presence: Option<Instant>,
 }
 
@@ -53,6 +57,7 @@ impl Pace {
     pub(super) fn new() -> Self {
         Self {
             sent: Instant::now(),
+            durable: Seq::ZERO,
             presence: None,
         }
     }
@@ -116,8 +121,13 @@ impl Listener {
 
     async fn turn(&mut self) -> Result<(), End> {
         let closing = self.ear.closing();
+        let durable = *self.durable.borrow_and_update();
+        if durable > self.pace.durable {
+            self.pace.durable = durable;
+            self.problems.note_edits();
+        }
         if self.wanted.updates {
-            self.tell_updates().await?;
+            self.tell_updates(durable).await?;
         }
         if let Some(reason) = closing {
             return Err(End::Closing(reason));
@@ -138,7 +148,12 @@ impl Listener {
         tokio::select! {
             () = self.ear.news() => {}
             // The sender lives as long as our way into the room.
-            _ = self.durable.changed(), if self.wanted.updates => {}
+            _ = self.durable.changed(), if self.wanted.updates || self.wanted.problems => {}
+            told = self.problems.next(&self.room), if self.wanted.problems => {
+                if let Some(data) = told {
+                    self.events.event("problems", &data);
+                }
+            }
             () = sleep_until(self.pace.presence_due()), if presence => {}
             () = sleep_until(self.pace.sent + self.heartbeat) => self.events.heartbeat(),
             () = self.out.closed() => return Err(End::Gone),
@@ -147,8 +162,7 @@ impl Listener {
     }
 
     /// Tells what became durable since the last call.
-    async fn tell_updates(&mut self) -> Result<(), End> {
-        let durable = *self.durable.borrow_and_update();
+    async fn tell_updates(&mut self, durable: Seq) -> Result<(), End> {
         if durable <= self.place.seq {
             return Ok(());
         }

@@ -6,6 +6,7 @@
 
 mod listener;
 mod peer;
+mod problems;
 mod text;
 mod wanted;
 
@@ -23,6 +24,7 @@ use warp::http::{HeaderValue, header};
 
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
+use self::problems::Watching;
 use self::text::{Epoch, Events, Place};
 use self::wanted::Query;
 use super::accept::PeerAddress;
@@ -45,6 +47,9 @@ const CHUNKS_MAX: usize = 2;
 
 /// How long presence is collected after some was told.
 const PRESENCE_EVERY: Duration = Duration::from_millis(100);
+
+/// How long edits are collected before the problems that they made or solved are looked for.
+const PROBLEMS_EVERY: Duration = Duration::from_millis(500);
 
 /// How soon a client that lost its connection comes back, at least …
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -81,9 +86,11 @@ pub async fn events(
         out,
         events: Events::default(),
         pace: Pace::new(),
+        problems: Watching::default(),
         ear: Arc::new(Ear::default()),
     };
-    match last_event_id.or(after) {
+    // Who is told no updates has no place to go on from.
+    match last_event_id.or(after).filter(|_| wanted.updates) {
         None => listener.begin(&beginning),
         Some(id) => match resumable(&id, epoch, beginning.seq) {
             Ok(place) => listener.resume(place),

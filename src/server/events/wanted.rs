@@ -9,6 +9,8 @@ pub struct Wanted {
     pub updates: bool,
     /// `presence`.
     pub presence: bool,
+    /// `problems`.
+    pub problems: bool,
 }
 
 /// The query of GET `events`.
@@ -30,6 +32,7 @@ impl Query {
             wanted: Wanted {
                 updates: true,
                 presence: true,
+                problems: true,
             },
             after: None,
         };
@@ -54,14 +57,16 @@ impl Wanted {
         let mut wanted = Self {
             updates: false,
             presence: false,
+            problems: false,
         };
         for name in names.split(',').map(str::trim) {
             match name {
                 "update" => wanted.updates = true,
                 "presence" => wanted.presence = true,
+                "problems" => wanted.problems = true,
                 _ => {
                     let detail = format!(
-                        "there is no event {name:?} to ask for; there are update, presence"
+                        "there is no event {name:?} to ask for; there are update, presence and problems"
                     );
                     return Err(Problem::bad_request(detail));
                 }
@@ -79,7 +84,7 @@ mod tests {
     #[test]
     fn everything_is_wanted_unless_something_is_named() {
         let all = Query::read("token=x").unwrap();
-        assert!(all.wanted.updates && all.wanted.presence);
+        assert!(all.wanted.updates && all.wanted.presence && all.wanted.problems);
         let some = Query::read("events=presence&after=3.a7a7a7a7-57").unwrap();
         assert!(!some.wanted.updates && some.wanted.presence);
         assert_eq!(some.after.as_deref(), Some("3.a7a7a7a7-57"));

@@ -11,12 +11,15 @@ use super::answer::{self, edited};
 use super::unknown;
 use crate::geometry::Geometry;
 use crate::geometry::validity::{Fault, Place, REPAIR_VERTICES_MAX, Suggestion, repair};
-use crate::index::{FeatureIndex, FeatureProblems};
+use crate::index::{FeatureIndex, FeatureProblems, Moment};
 use crate::model::{self, KeyedGeometry, MapView, Version};
 use crate::room::IfUnknown;
 
 /// Features with problems in one answer, at most.
 const FEATURES_MAX: usize = 1_000;
+
+/// Features whose problems differ in one event, at most; further ones come in the next.
+const CHANGES_TOLD_MAX: usize = 200;
 
 /// GET `/api/v1/maps/{map}/problems[?after=FID]`: of the whole map.
 pub async fn problems(
@@ -64,6 +67,57 @@ pub async fn problems_of(
         .map_err(|error| Problem::unavailable(error.to_string()))?;
     body["suggestion"] = suggested.map_or(Value::Null, |suggested| suggestion(&suggested));
     answer::json(StatusCode::OK, &body)
+}
+
+/// What those who listen are told of problems.
+pub struct ToldProblems {
+    /// To ask from next.
+    pub upto: Moment,
+    /// What to tell, if anything differs.
+    pub data: Option<Value>,
+    /// Whether more differs that is not told yet: ask again.
+    pub more: bool,
+}
+
+/// What differs since somebody was told up to `since`; all, if nothing was told before or that is too long ago.
+pub fn problems_since(index: &mut FeatureIndex, since: Option<&Moment>) -> ToldProblems {
+    index.check();
+    let changes = since.and_then(|since| index.problems().changes_since(since, CHANGES_TOLD_MAX));
+    let (view, problems) = (index.view(), index.problems());
+    let none = FeatureProblems::default();
+    let told = |whole: bool, more: bool, features: serde_json::Map<String, Value>| {
+        json!({
+            "seq": index.seq().0,
+            "whole": whole,
+            "more": more,
+            "features_with_problems": problems.len(),
+            "features": features,
+        })
+    };
+    match changes {
+        Some(changes) => {
+            let differing = changes.fids.iter().map(|fid| {
+                let found = problems.of(fid).unwrap_or(&none);
+                (fid.to_string(), one(view, fid, found))
+            });
+            let data = (!changes.fids.is_empty()).then(|| told(false, false, differing.collect()));
+            ToldProblems {
+                more: changes.fids.len() == CHANGES_TOLD_MAX,
+                upto: changes.upto,
+                data,
+            }
+        }
+        None => {
+            let first = problems.iter().take(FEATURES_MAX);
+            let all = first.map(|(fid, found)| (fid.to_owned(), one(view, fid, found)));
+            let more = problems.len() > FEATURES_MAX;
+            ToldProblems {
+                upto: problems.moment(),
+                data: Some(told(true, more, all.collect())),
+                more: false,
+            }
+        }
+    }
 }
 
 fn after(query: &str) -> Result<Option<String>, Problem> {
