@@ -172,11 +172,14 @@ impl Listener {
             if self.is_too_far_behind() {
                 return self.reset("the connection is too slow").await;
             }
-            let Some(Ok(record)) = records.next().await else {
-                tracing::error!(map = self.room.name().as_str(), at = %self.place.seq, "the log cannot be read");
-                return Err(End::Closing(CloseReason::Unavailable(
-                    "the log cannot be read now",
-                )));
+            let record = match records.next().await {
+                Some(Ok(record)) => record,
+                // The state is there all the same, and a client that came back would come to the same place.
+                ended => {
+                    let error = ended.and_then(Result::err).map(|error| error.to_string());
+                    tracing::warn!(at = %self.place.seq, error, "the log cannot be read on");
+                    return self.reset("the log cannot be read here").await;
+                }
             };
             if let Some(why) = self.tell_record(&record) {
                 return self.reset(why).await;

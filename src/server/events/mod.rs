@@ -87,7 +87,7 @@ pub async fn events(
         events: Events::default(),
         pace: Pace::new(),
         problems: Watching::default(),
-        ear: Arc::new(Ear::default()),
+        ear: Arc::new(Ear::new(wanted.presence)),
     };
     // Who is told no updates has no place to go on from.
     match last_event_id.or(after).filter(|_| wanted.updates) {

@@ -11,22 +11,32 @@ use crate::room::{Outgoing, Peer};
 
 /// A listener as its room sees it. It never asks for the document, so that the room sends it presence only, and it
 /// holds no more of that than the room does, however slowly it is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ear {
+    hears_presence: bool,
     heard: Mutex<Heard>,
     news: Notify,
 }
 
 /// What was heard and not told on.
 #[derive(Debug, Default)]
-pub struct Heard {
+struct Heard {
     /// The newest state of each client.
-    pub presence: BTreeMap<ClientId, AwarenessEntry>,
+    presence: BTreeMap<ClientId, AwarenessEntry>,
     /// That the room ends, and why.
-    pub closing: Option<CloseReason>,
+    closing: Option<CloseReason>,
 }
 
 impl Ear {
+    /// One that has heard nothing. `hears_presence`: whether it is to.
+    pub fn new(hears_presence: bool) -> Self {
+        Self {
+            hears_presence,
+            heard: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
     /// Completes once anything was heard since the last call.
     ///
     /// # Cancel safety
@@ -61,6 +71,9 @@ impl Peer for Ear {
         let Message::Awareness(update) = &message.message else {
             return;
         };
+        if !self.hears_presence {
+            return;
+        }
         // The room encoded it; what cannot be read is nobody's presence.
         let Ok(update) = AwarenessUpdate::decode(update.clone()) else {
             return;
