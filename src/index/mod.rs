@@ -16,7 +16,7 @@ use std::sync::Arc;
 use mapweave_proto::Seq;
 
 pub use filter::{Filter, FilterError, PropertyFilter};
-pub use problems::{FeatureProblems, Problems};
+pub use problems::{FeatureProblems, Moment, PROBLEM_CHANGES_MAX, ProblemChanges, Problems};
 
 use self::filter::Wanted;
 use crate::geometry::{BBox, Geometry, SpatialIndex};

@@ -143,6 +143,46 @@ proptest! {
     }
 
     #[test]
+    fn who_hears_of_changed_problems_knows_all_of_them(seed in any::<u64>(), limit in 1_usize..4) {
+        let (doc, mut random) = map_of(seed, 20);
+        let watch = Watch::attach(&doc);
+        let mut index = FeatureIndex::new(MapView::new(&doc.transact()), Seq(1));
+        index.check();
+        let text = |found: Option<&FeatureProblems>| format!("{:?}", found.cloned().unwrap_or_default());
+        let mut told: BTreeMap<String, String> = index.problems().iter().map(|(fid, found)| (fid.to_owned(), text(Some(found)))).collect();
+        let mut upto = index.problems().moment();
+        for seq in 2..40 {
+            let fid = format!("f{:03}", random.bits() % 20);
+            change(&doc, &mut random, &fid);
+            if let Some(delta) = watch.take(&doc.transact()) {
+                index.apply(delta, Seq(seq));
+            }
+            index.check();
+            if random.bits().is_multiple_of(3) {
+                continue;
+            }
+            loop {
+                let changes = index.problems().changes_since(&upto, limit).unwrap();
+                upto = changes.upto;
+                if changes.fids.is_empty() {
+                    break;
+                }
+                for fid in changes.fids {
+                    let now = text(index.problems().of(&fid));
+                    let before = told.insert(fid.to_string(), now.clone());
+                    prop_assert_ne!(before, Some(now));
+                }
+            }
+            let nothing = text(None);
+            told.retain(|_, found| *found != nothing);
+            let all: BTreeMap<String, String> = index.problems().iter().map(|(fid, found)| (fid.to_owned(), text(Some(found)))).collect();
+            prop_assert_eq!(&told, &all);
+        }
+        let anew = FeatureIndex::new(MapView::new(&doc.transact()), Seq(99));
+        prop_assert!(anew.problems().changes_since(&upto, limit).is_none());
+    }
+
+    #[test]
     fn pages_put_together_are_the_whole(seed in any::<u64>(), limit in 1_usize..20) {
         let (doc, _) = map_of(seed, 50);
         let index = FeatureIndex::new(MapView::new(&doc.transact()), Seq(1));

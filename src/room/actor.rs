@@ -15,6 +15,7 @@ use super::appending::Step;
 use super::container::Summary;
 use super::core::{Core, CoreOptions, Writing};
 use super::features::Followed;
+use super::listening::Beginning;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
@@ -71,6 +72,9 @@ pub(crate) enum Request {
     },
     Settle {
         reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Waiting {
+        reply: oneshot::Sender<Result<Beginning, RequestError>>,
     },
     Follow {
         reply: oneshot::Sender<Result<Followed, RequestError>>,
@@ -260,7 +264,7 @@ impl Actor {
     /// Turns until the map is idle, the server stops or something breaks.
     async fn serve(&mut self, room: &mut Room, deferred: Vec<Envelope>) -> Result<(), End> {
         let deferred = deferred.into_iter().map(|envelope| *envelope.request);
-        self.shared.features.know_durable(room.core.positions().1);
+        self.shared.durable.send_replace(room.core.positions().1);
         room.turn(self.now_ms(), deferred)?;
         let mut idle_since = None;
         let mut batch = Vec::new();
@@ -290,7 +294,7 @@ impl Actor {
                 Next::Append(Step::Queued) => {}
                 Next::Append(Step::Done(records, appended)) => {
                     room.appended(now_ms, records, appended)?;
-                    self.shared.features.know_durable(room.core.positions().1);
+                    self.shared.durable.send_replace(room.core.positions().1);
                 }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {

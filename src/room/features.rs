@@ -183,15 +183,9 @@ pub(crate) struct FeaturesSlot {
     live: tokio::sync::Mutex<Option<Arc<LiveFeatures>>>,
     used_ms: AtomicU64,
     bytes: AtomicU64,
-    /// The last record of the map that is durable.
-    durable: AtomicU64,
 }
 
 impl FeaturesSlot {
-    pub(crate) fn know_durable(&self, durable: Seq) {
-        self.durable.store(durable.0, Relaxed);
-    }
-
     /// What the index costs, about.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -367,8 +361,8 @@ impl RoomHandle {
     }
 
     /// Resolves once record `upto` is durable: nobody is told what a crash could take back.
-    async fn settled(&self, upto: Seq) -> Result<(), RequestError> {
-        if self.shared.features.durable.load(Relaxed) < upto.0 {
+    pub(super) async fn settled(&self, upto: Seq) -> Result<(), RequestError> {
+        if *self.shared.durable.borrow() < upto {
             self.ask(0, |reply| Request::Settle { reply }).await?;
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::appending::{Appending, Step};
 use super::container::{Held, StoredState, Summary};
 use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
 use super::features::{Followed, Following};
+use super::listening::Beginning;
 use super::load::Loaded;
 use super::peer::Peer;
 use super::registry::RoomShared;
@@ -198,6 +199,14 @@ impl Room {
                 ticket: self.ticket(reply),
             },
             Request::Follow { reply } => return self.follow(reply),
+            Request::Waiting { reply } => {
+                let beginning = Beginning {
+                    seq: self.core.positions().0,
+                    waiting: self.core.replica().held().cloned().collect(),
+                };
+                let _ = reply.send(Ok(beginning));
+                return;
+            }
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
@@ -513,6 +522,9 @@ impl Departing {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Follow { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Waiting { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Leave(_)

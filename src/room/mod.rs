@@ -9,6 +9,7 @@ mod container;
 mod core;
 mod coverage;
 mod features;
+mod listening;
 mod live;
 mod load;
 mod peer;
@@ -27,6 +28,7 @@ pub use core::{
     STATE_CACHE_MS, Start, Ticket, Writing,
 };
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
+pub use listening::Beginning;
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
 pub use peer::{Outgoing, Peer};
 pub use presence::{

@@ -94,6 +94,8 @@ pub(crate) struct RoomShared {
     unwanted: AtomicBool,
     pub(crate) dismissed: CancellationToken,
     pub(super) features: FeaturesSlot,
+    /// The last record of the map that is durable; those before the document is loaded are not told.
+    pub(super) durable: watch::Sender<Seq>,
     began: Instant,
 }
 
@@ -218,6 +220,7 @@ impl Rooms {
             unwanted: AtomicBool::new(false),
             dismissed: CancellationToken::new(),
             features: FeaturesSlot::default(),
+            durable: watch::Sender::new(Seq::ZERO),
             began: self.began,
         });
         let actor = Actor {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod events;
 mod features;
 mod maps;
 mod origin;

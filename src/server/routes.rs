@@ -11,6 +11,7 @@ use warp::{Filter, Rejection, Reply};
 
 use super::accept::PeerAddress;
 use super::document::{self, StateQuery};
+use super::events::events;
 use super::problem::Problem;
 use super::state::App;
 use super::{maps, page, socket, status};
@@ -129,6 +130,15 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 address,
             ))
         });
+    let listen = map()
+        .and(warp::path("events"))
+        .and(end())
+        .and(warp::get())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::optional("last-event-id"))
+        .and(address())
+        .and(with(app))
+        .then(|map, query, id, address, app| answer(events(app, map, query, id, address)));
     let of_all = list
         .boxed()
         .or(create.boxed())
@@ -146,6 +156,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .unify()
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
+    let state = state.or(listen.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
     of_all
         .or(of_one)

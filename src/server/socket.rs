@@ -14,9 +14,9 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::accept::PeerAddress;
 use super::problem::Problem;
-use super::state::{App, SocketPlace, map_name, origin};
+use super::state::{App, Places, SocketPlace, map_name, origin};
 use super::ws::{Connection, Peering, switching_protocols, turn_away};
-use crate::room::{EnterError, IfUnknown, RoomHandle, RoomPlace};
+use crate::room::{EnterError, IfUnknown, RoomHandle};
 
 /// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
 /// back at once: so they do it no more often than after a refusal.
@@ -46,31 +46,17 @@ pub fn upgrade(
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,
         Err(EnterError::Deleted { .. }) => {
-            let (place, on_upgrade) = (socket_place(app)?, upgradable(on_upgrade)?);
+            let (place, on_upgrade) = (app.take_socket_place()?, upgradable(on_upgrade)?);
             app.tasks.spawn(say_deleted(app.clone(), place, on_upgrade));
             return Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()));
         }
         Err(error) => return Err(error.into()),
     };
-    let in_map = room
-        .take_place(app.config.limits.sessions_per_map_max)
-        .ok_or_else(|| {
-            Problem::unavailable(
-                "this map has as many connections as it may (limits.sessions_per_map_max)",
-            )
-        })?;
-    let (place, on_upgrade) = (socket_place(app)?, upgradable(on_upgrade)?);
+    let (places, on_upgrade) = (app.take_places(&room)?, upgradable(on_upgrade)?);
     let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
-    let places = (place, in_map);
     let task = run(app.clone(), room, places, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
-}
-
-fn socket_place(app: &Arc<App>) -> Result<SocketPlace, Problem> {
-    app.take_socket_place().ok_or_else(|| {
-        Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
-    })
 }
 
 fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
@@ -91,7 +77,7 @@ async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
 async fn run(
     app: Arc<App>,
     room: RoomHandle,
-    places: (SocketPlace, RoomPlace),
+    places: Places,
     on_upgrade: OnUpgrade,
     address: PeerAddress,
 ) {

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::config::Config;
-use crate::room::{self, IfUnknown, RoomHandle, Rooms, Summary};
+use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -41,6 +41,9 @@ pub struct App {
 
 /// A place among the open sockets, given back when dropped.
 pub struct SocketPlace(Arc<App>);
+
+/// The places of a connection in the server and in a map.
+pub type Places = (SocketPlace, RoomPlace);
 
 impl App {
     /// A server that has not begun.
@@ -92,13 +95,35 @@ impl App {
         Ok(self.rooms.enter(&map_name(segment)?, if_unknown)?)
     }
 
-    /// A place for a socket, if one is left.
-    pub fn take_socket_place(self: &Arc<Self>) -> Option<SocketPlace> {
+    /// Places for a connection that stays in `room`.
+    ///
+    /// # Errors
+    /// Where none is left in the map or the server.
+    pub fn take_places(self: &Arc<Self>, room: &RoomHandle) -> Result<Places, Problem> {
+        let in_map = room.take_place(self.config.limits.sessions_per_map_max);
+        let in_map = in_map.ok_or_else(|| {
+            Problem::unavailable(
+                "this map has as many connections as it may (limits.sessions_per_map_max)",
+            )
+        })?;
+        Ok((self.take_socket_place()?, in_map))
+    }
+
+    /// A place for a socket.
+    ///
+    /// # Errors
+    /// Where none is left.
+    pub fn take_socket_place(self: &Arc<Self>) -> Result<SocketPlace, Problem> {
         let max = self.config.limits.sessions_max;
         let taken = self
             .sockets
             .fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
-        taken.is_ok().then(|| SocketPlace(self.clone()))
+        match taken {
+            Ok(_) => Ok(SocketPlace(self.clone())),
+            Err(_) => Err(Problem::unavailable(
+                "this server has as many connections as it may (limits.sessions_max)",
+            )),
+        }
     }
 
     /// Sockets that are open.

@@ -5,7 +5,7 @@ use yrs::{Any, Map, WriteTxn};
 
 use crate::harness::http::Response;
 use crate::harness::wait::until_true;
-use crate::harness::{Client, Content, Request, Server};
+use crate::harness::{Client, Content, Listener, Request, Server};
 
 const GEOJSON: &str = "application/geo+json";
 const PATCH: &str = "application/merge-patch+json";
@@ -473,32 +473,13 @@ async fn a_ring_that_two_edits_broke_is_named_with_both_and_a_repair_is_offered(
     let server = Server::start().await;
     let made = created(&server, &feature(square(), json!({}))).await;
     let fid = fid(&made);
-    // Each moves a corner that alone leaves the square valid; together its sides cross.
     let ann = Client::join(&server, "m").await;
     let ben = Client::join(&server, "m").await;
     until_true("the feature has arrived", || {
         ann.content().get(&fid).is_some() && ben.content().get(&fid).is_some()
     })
     .await;
-    for (client, sid, name, vertex, to) in [
-        (&ann, "annAnn", "Ann", "U000", [8.08, 47.0]),
-        (&ben, "benBen", "Ben", "U001", [8.02, 47.0]),
-    ] {
-        let numbers = std::iter::once(4_000_000_000.0).chain(to).map(Any::from);
-        let moved: Vec<Any> = numbers.collect();
-        let generation = made_generation(&client.update(), &fid);
-        client.edit(|_, txn| {
-            let who = txn.get_or_insert_map("who");
-            who.insert(
-                txn,
-                sid,
-                vec![Any::from(1_f64), Any::from(name), Any::from(name)],
-            );
-            let vertices = txn.get_or_insert_map("vert");
-            vertices.insert(txn, format!("{fid}/{sid}/{generation}/0.0.{vertex}"), moved);
-        });
-        client.stored().await;
-    }
+    break_ring(&ann, &ben, &fid).await;
     let problems = got(&server, &format!("/api/v1/maps/m/problems/{fid}")).await;
     let fault = &problems["geometry"][0];
     assert_eq!(
@@ -519,6 +500,67 @@ async fn a_ring_that_two_edits_broke_is_named_with_both_and_a_repair_is_offered(
     // Nobody has applied it.
     let now = got(&server, &item(&fid)).await;
     assert_eq!(now["geometry"]["coordinates"][0][0], json!([8.08, 47]));
+}
+
+/// Each moves a corner of the square, which alone leaves it valid; together its sides cross.
+async fn break_ring(ann: &Client, ben: &Client, fid: &str) {
+    for (client, sid, name, vertex, to) in [
+        (ann, "annAnn", "Ann", "U000", [8.08, 47.0]),
+        (ben, "benBen", "Ben", "U001", [8.02, 47.0]),
+    ] {
+        let numbers = std::iter::once(4_000_000_000.0).chain(to).map(Any::from);
+        let moved: Vec<Any> = numbers.collect();
+        let generation = made_generation(&client.update(), fid);
+        client.edit(|_, txn| {
+            let who = txn.get_or_insert_map("who");
+            who.insert(
+                txn,
+                sid,
+                vec![Any::from(1_f64), Any::from(name), Any::from(name)],
+            );
+            let vertices = txn.get_or_insert_map("vert");
+            vertices.insert(txn, format!("{fid}/{sid}/{generation}/0.0.{vertex}"), moved);
+        });
+        client.stored().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_hears_of_a_ring_that_two_clients_broke_and_that_it_was_mended() {
+    let server = Server::start().await;
+    let made = created(&server, &feature(square(), json!({}))).await;
+    let fid = fid(&made);
+    let listener = Listener::open(&server, "m").await;
+    let first = listener.event("problems", |_| true).await;
+    assert_eq!(
+        (&first.data["whole"], &first.data["features"], first.id),
+        (&json!(true), &json!({}), None)
+    );
+    let (ann, ben) = (
+        Client::join(&server, "m").await,
+        Client::join(&server, "m").await,
+    );
+    break_ring(&ann, &ben, &fid).await;
+    let broken = listener
+        .event("problems", |data| data["features_with_problems"] == 1)
+        .await;
+    let mut alone = got(&server, &format!("/api/v1/maps/m/problems/{fid}")).await;
+    alone.as_object_mut().unwrap().remove("suggestion");
+    assert_eq!(broken.data["whole"], false);
+    assert_eq!(broken.data["features"], json!({ &fid: alone }));
+    let late = Listener::open(&server, "m").await;
+    let whole = late.event("problems", |data| data["whole"] == true).await;
+    assert_eq!(whole.data["features"], broken.data["features"]);
+
+    let mended = with("PUT", &item(&fid), GEOJSON, &feature(square(), json!({})));
+    assert_eq!(server.send(mended).await.status, 200);
+    let solved = json!({ &fid: { "fid": fid, "report": [], "geometry": [] } });
+    for listener in [&listener, &late] {
+        let told = listener
+            .event("problems", |data| data["features"] == solved)
+            .await;
+        assert_eq!(told.data["features_with_problems"], 0);
+    }
 }
 
 /// The generation of a feature's base geometry, item 7 of its record.

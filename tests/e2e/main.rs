@@ -8,6 +8,7 @@
 mod cli;
 mod clients;
 mod durability;
+mod events;
 mod faults;
 mod features;
 mod harness;

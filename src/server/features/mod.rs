@@ -16,7 +16,7 @@ mod routes;
 mod version;
 
 pub use edit::{delete, patch, post, put, undelete};
-pub use problems::{problems, problems_of};
+pub use problems::{ToldProblems, problems, problems_of, problems_since};
 pub use read::{get, list};
 pub use routes::routes;
 

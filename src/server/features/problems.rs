@@ -11,7 +11,7 @@ use super::answer::{self, edited};
 use super::unknown;
 use crate::geometry::Geometry;
 use crate::geometry::validity::{Fault, Place, REPAIR_VERTICES_MAX, Suggestion, repair};
-use crate::index::{FeatureIndex, FeatureProblems};
+use crate::index::{FeatureIndex, FeatureProblems, Moment};
 use crate::model::{self, KeyedGeometry, MapView, Version};
 use crate::room::{IfUnknown, RoomHandle};
 
@@ -23,6 +23,9 @@ const CHECKED_AT_ONCE: usize = 2_000;
 
 /// How often so many are checked at most before the rest is checked at once: the map may change all the time.
 const CHECKS_MAX: usize = 10_000;
+
+/// Features whose problems differ in one event, at most; further ones come in the next.
+const CHANGES_TOLD_MAX: usize = 200;
 
 /// GET `/api/v1/maps/{map}/problems[?after=FID]`: of the whole map.
 pub async fn problems(
@@ -83,6 +86,57 @@ async fn check(room: &RoomHandle) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// What those who listen are told of problems.
+pub struct ToldProblems {
+    /// To ask from next.
+    pub upto: Moment,
+    /// What to tell, if anything differs.
+    pub data: Option<Value>,
+    /// Whether more differs that is not told yet: ask again.
+    pub more: bool,
+}
+
+/// What differs since somebody was told up to `since`; all, if nothing was told before or that is too long ago.
+pub fn problems_since(index: &mut FeatureIndex, since: Option<&Moment>) -> ToldProblems {
+    index.check();
+    let changes = since.and_then(|since| index.problems().changes_since(since, CHANGES_TOLD_MAX));
+    let (view, problems) = (index.view(), index.problems());
+    let none = FeatureProblems::default();
+    let told = |whole: bool, more: bool, features: serde_json::Map<String, Value>| {
+        json!({
+            "seq": index.seq().0,
+            "whole": whole,
+            "more": more,
+            "features_with_problems": problems.len(),
+            "features": features,
+        })
+    };
+    match changes {
+        Some(changes) => {
+            let differing = changes.fids.iter().map(|fid| {
+                let found = problems.of(fid).unwrap_or(&none);
+                (fid.to_string(), one(view, fid, found))
+            });
+            let data = (!changes.fids.is_empty()).then(|| told(false, false, differing.collect()));
+            ToldProblems {
+                more: changes.fids.len() == CHANGES_TOLD_MAX,
+                upto: changes.upto,
+                data,
+            }
+        }
+        None => {
+            let first = problems.iter().take(FEATURES_MAX);
+            let all = first.map(|(fid, found)| (fid.to_owned(), one(view, fid, found)));
+            let more = problems.len() > FEATURES_MAX;
+            ToldProblems {
+                upto: problems.moment(),
+                data: Some(told(true, more, all.collect())),
+                more: false,
+            }
+        }
+    }
 }
 
 fn after(query: &str) -> Result<Option<String>, Problem> {

@@ -132,6 +132,34 @@ impl Request {
         Response::parse(&received)
     }
 
+    /// Sends it and reads the head of the answer; with what came behind it, and the connection.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub async fn open(&self, address: SocketAddr) -> (Response, Vec<u8>, TcpStream) {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let head = self.head(address);
+        stream.write_all(head.as_bytes()).await.expect("a server");
+        let mut received = Vec::new();
+        let reading = async {
+            loop {
+                if let Some((status, headers, body)) = Response::split(&received) {
+                    let (body, rest) = (Vec::new(), body.to_vec());
+                    let head = Response {
+                        status,
+                        headers,
+                        body,
+                    };
+                    return (head, rest);
+                }
+                let read = stream.read_buf(&mut received).await;
+                assert!(matches!(read, Ok(1..)), "the server ended: {read:?}");
+            }
+        };
+        let (head, rest) = within("the head of an answer has arrived", reading).await;
+        (head, rest, stream)
+    }
+
     /// Sends it on a connection of its own.
     ///
     /// # Panics

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod content;
 pub mod endpoint;
+pub mod events;
 pub mod http;
 pub mod process;
 pub mod random;
@@ -18,6 +19,7 @@ pub mod wire;
 pub use client::Client;
 pub use content::Content;
 pub use endpoint::Endpoint;
+pub use events::Listener;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;

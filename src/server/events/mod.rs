@@ -1,0 +1,169 @@
+//! `/api/v1/maps/{map}/events`: what happens in a map, as server-sent events. With POST `state` it is the transport
+//! where WebSockets are blocked.
+//!
+//! A listener is told what is durable and nothing else: it reads the map's log from the store, at the pace at which
+//! it is read itself, so that the room neither waits for it nor keeps anything for it. Start at [`events`].
+
+mod listener;
+mod peer;
+mod problems;
+mod text;
+mod wanted;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::poll_fn;
+use mapweave_proto::Seq;
+use mapweave_storage::Protocol;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+use warp::Reply;
+use warp::http::{HeaderValue, header};
+
+use self::listener::{Listener, Pace};
+use self::peer::Ear;
+use self::problems::Watching;
+use self::text::{Epoch, Events, Place};
+use self::wanted::Query;
+use super::accept::PeerAddress;
+use super::problem::Problem;
+use super::state::{App, origin};
+use crate::room::IfUnknown;
+
+/// A client that has missed more records than this is told to fetch the state, which costs less; also one that is
+/// connected and does not keep up.
+pub const BEHIND_RECORDS_MAX: u64 = 4_096;
+
+/// An update of more bytes than this is in no event: whoever needs it fetches the state.
+pub const UPDATE_BYTES_MAX: usize = 1 << 20;
+
+/// Events are handed to the socket in chunks of about so many bytes …
+const CHUNK_BYTES: usize = 32 << 10;
+
+/// … of which so many may wait for it. What comes after stays in the log.
+const CHUNKS_MAX: usize = 2;
+
+/// How long presence is collected after some was told.
+const PRESENCE_EVERY: Duration = Duration::from_millis(100);
+
+/// How long edits are collected before the problems that they made or solved are looked for.
+const PROBLEMS_EVERY: Duration = Duration::from_millis(500);
+
+/// How soon a client that lost its connection comes back, at least …
+const RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// … and how much later at most.
+const RETRY_SPREAD: Duration = Duration::from_secs(3);
+
+/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID]`.
+pub async fn events(
+    app: Arc<App>,
+    segment: String,
+    query: String,
+    last_event_id: Option<String>,
+    address: PeerAddress,
+) -> Result<warp::reply::Response, Problem> {
+    let Query { wanted, after } = Query::read(&query)?;
+    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let places = app.take_places(&room)?;
+    let beginning = room.beginning().await?;
+    let store = app.rooms.store().clone();
+    let epoch = Epoch::of(store.identity(), room.doc());
+    let (out, mut chunks) = mpsc::channel(CHUNKS_MAX);
+    let mut listener = Listener {
+        session: app.rooms.next_session(),
+        place: Place {
+            epoch,
+            seq: beginning.seq,
+        },
+        durable: room.durable(),
+        heartbeat: Duration::from_secs(app.config.room.keepalive_s),
+        room,
+        store,
+        wanted,
+        out,
+        events: Events::default(),
+        pace: Pace::new(),
+        problems: Watching::default(),
+        ear: Arc::new(Ear::new(wanted.presence)),
+    };
+    // Who is told no updates has no place to go on from.
+    match last_event_id.or(after).filter(|_| wanted.updates) {
+        None => listener.begin(&beginning),
+        Some(id) => match resumable(&id, epoch, beginning.seq) {
+            Ok(place) => listener.resume(place),
+            Err(why) => listener.begin_anew(&beginning, why),
+        },
+    }
+    let span =
+        tracing::info_span!("events", map = listener.room.name().as_str(), address = %address.0);
+    let origin = origin(address, Protocol::Rest);
+    let told = async move {
+        listener.run(origin).await;
+        drop(places);
+    };
+    app.tasks.spawn(told.instrument(span));
+    let body = poll_fn(move |cx| {
+        chunks
+            .poll_recv(cx)
+            .map(|chunk| chunk.map(Ok::<Bytes, std::convert::Infallible>))
+    });
+    let mut response = warp::reply::stream(body).into_response();
+    let headers = response.headers_mut();
+    let text = HeaderValue::from_static("text/event-stream");
+    headers.insert(header::CONTENT_TYPE, text);
+    let whole = HeaderValue::from_static("no-cache, no-transform");
+    headers.insert(header::CACHE_CONTROL, whole);
+    // nginx collects what it passes on unless it is told not to.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The place that `id` names, if all records after it can be told.
+fn resumable(id: &str, epoch: Epoch, head: Seq) -> Result<Place, &'static str> {
+    let place: Place = id
+        .trim()
+        .parse()
+        .map_err(|_| "the id is none of this server's")?;
+    if place.epoch != epoch || place.seq > head {
+        return Err("the id is of another log: the map was made anew, or restored from older data");
+    }
+    if head.0.saturating_sub(place.seq.0) > BEHIND_RECORDS_MAX {
+        return Err("more was missed than events tell");
+    }
+    Ok(place)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mapweave_proto::DocId;
+    use mapweave_storage::Identity;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_resumed_from_only_if_everything_since_can_be_told() {
+        let epoch_of = |epoch| {
+            let store = [0; 16];
+            Epoch::of(Identity { store, epoch }, DocId::from_bytes([5; 16]))
+        };
+        let epoch = epoch_of(2);
+        let id = |epoch, seq| Place { epoch, seq }.to_string();
+        let head = Seq(BEHIND_RECORDS_MAX + 9);
+        for told in [head, Seq(9)] {
+            let place = resumable(&id(epoch, told), epoch, head).unwrap();
+            assert_eq!(place.seq, told);
+        }
+        for lost in [
+            id(epoch, Seq(8)),
+            id(epoch, head.next()),
+            id(epoch_of(1), head),
+            String::new(),
+        ] {
+            assert!(resumable(&lost, epoch, head).is_err(), "{lost}");
+        }
+    }
+}

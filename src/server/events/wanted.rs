@@ -1,0 +1,95 @@
+//! What a listener asks for in its query.
+
+use super::super::problem::Problem;
+
+/// The kinds of events that a listener is told, beside those about the stream itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// `update`.
+    pub updates: bool,
+    /// `presence`.
+    pub presence: bool,
+    /// `problems`.
+    pub problems: bool,
+}
+
+/// The query of GET `events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Which events.
+    pub wanted: Wanted,
+    /// `after`: the id of the last event that the client has, for those that cannot send it as a header.
+    pub after: Option<String>,
+}
+
+impl Query {
+    /// Reads `events=` (names with commas; all if it is not there) and `after=`.
+    ///
+    /// # Errors
+    /// Another parameter, or a name that is no event's.
+    pub fn read(query: &str) -> Result<Self, Problem> {
+        let mut read = Self {
+            wanted: Wanted {
+                updates: true,
+                presence: true,
+                problems: true,
+            },
+            after: None,
+        };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "events" => read.wanted = Wanted::read(&value)?,
+                "after" => read.after = Some(value.into_owned()),
+                "token" => {}
+                _ => {
+                    let detail =
+                        format!("there is no parameter {name:?}; there are events and after");
+                    return Err(Problem::bad_request(detail));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Wanted {
+    fn read(names: &str) -> Result<Self, Problem> {
+        let mut wanted = Self {
+            updates: false,
+            presence: false,
+            problems: false,
+        };
+        for name in names.split(',').map(str::trim) {
+            match name {
+                "update" => wanted.updates = true,
+                "presence" => wanted.presence = true,
+                "problems" => wanted.problems = true,
+                _ => {
+                    let detail = format!(
+                        "there is no event {name:?} to ask for; there are update, presence and problems"
+                    );
+                    return Err(Problem::bad_request(detail));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_wanted_unless_something_is_named() {
+        let all = Query::read("token=x").unwrap();
+        assert!(all.wanted.updates && all.wanted.presence && all.wanted.problems);
+        let some = Query::read("events=presence&after=3.a7a7a7a7-57").unwrap();
+        assert!(!some.wanted.updates && some.wanted.presence);
+        assert_eq!(some.after.as_deref(), Some("3.a7a7a7a7-57"));
+        for wrong in ["events=", "events=updates", "since=5"] {
+            assert!(Query::read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
