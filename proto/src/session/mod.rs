@@ -328,9 +328,10 @@ impl Session {
             Message::Awareness(awareness) => self.awareness(awareness, turn),
             Message::QueryAwareness => turn.room(ToRoom::QueryAwareness),
             Message::DurableAck(token) => self.asked(token, turn),
-            Message::AuthDenied(_) | Message::AuthGranted | Message::Custom { .. } => {
-                self.ignored += 1
-            }
+            Message::AuthDenied(_)
+            | Message::AuthGranted
+            | Message::Stateless(_)
+            | Message::Custom { .. } => self.ignored += 1,
         }
     }
 
