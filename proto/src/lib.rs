@@ -51,7 +51,10 @@ pub use codec::{hocuspocus, yws};
 pub use error::{CloseReason, DecodeError, Fault, Malformed};
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
-pub use session::{Access, Effect, Event, Phase, Refusal, Session, SessionLimits, ToRoom};
+pub use session::{
+    Access, Effect, Event, LaneId, Phase, Refusal, Session, SessionLimits, SocketClose,
+    SocketEffect, SocketEvent, Switchboard, ToRoom,
+};
 pub use state_vector::StateVector;
 pub use update::{
     ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,

@@ -82,6 +82,9 @@ pub const BYTES_BURST: u64 = 2 * BYTES_PER_S;
 /// Longest address of a Hocuspocus message in bytes: a map's name before it is normalised, and a session's.
 pub const ADDRESS_BYTES_MAX: usize = 1024;
 
+/// What a Hocuspocus message has around its update at most, in bytes: the address, two tags and two lengths.
+pub const ADDRESSING_BYTES_MAX: usize = ADDRESS_BYTES_MAX + 32;
+
 /// Longest token in bytes. A signed one with a dozen map patterns has two thousand.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 

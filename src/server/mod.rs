@@ -5,6 +5,7 @@
 mod accept;
 mod document;
 mod features;
+mod hocuspocus;
 mod maps;
 mod origin;
 mod page;

@@ -8,7 +8,7 @@ use mapweave_proto::{Access, CloseReason, SessionLimits};
 use mapweave_storage::Protocol;
 use tokio::net::TcpStream;
 use tracing::Instrument;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
@@ -22,6 +22,11 @@ use crate::room::{EnterError, IfUnknown, RoomHandle, RoomPlace};
 /// back at once: so they do it no more often than after a refusal.
 const DELETED_PAUSE: Duration = Duration::from_secs(2);
 
+pub(super) const MAP_IS_FULL: &str =
+    "this map has as many connections as it may (limits.sessions_per_map_max)";
+pub(super) const SERVER_IS_FULL: &str =
+    "this server has as many connections as it may (limits.sessions_max)";
+
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
 /// tell a page nothing of another answer, and it would go on trying for ever.
@@ -33,14 +38,7 @@ pub fn upgrade(
     on_upgrade: Option<OnUpgrade>,
     address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
-    let answer = switching_protocols(method, headers).map_err(|error| {
-        Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "websocket",
-            "A WebSocket is needed here",
-            error.to_string(),
-        )
-    })?;
+    let answer = handshake(method, headers)?;
     let name = map_name(path)?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
@@ -54,11 +52,7 @@ pub fn upgrade(
     };
     let in_map = room
         .take_place(app.config.limits.sessions_per_map_max)
-        .ok_or_else(|| {
-            Problem::unavailable(
-                "this map has as many connections as it may (limits.sessions_per_map_max)",
-            )
-        })?;
+        .ok_or_else(|| Problem::unavailable(MAP_IS_FULL))?;
     let (place, on_upgrade) = (socket_place(app)?, upgradable(on_upgrade)?);
     let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
     let places = (place, in_map);
@@ -67,13 +61,24 @@ pub fn upgrade(
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
-fn socket_place(app: &Arc<App>) -> Result<SocketPlace, Problem> {
-    app.take_socket_place().ok_or_else(|| {
-        Problem::unavailable("this server has as many connections as it may (limits.sessions_max)")
+/// The answer of [`switching_protocols`], or what is wrong as a problem.
+pub(super) fn handshake(method: &Method, headers: &HeaderMap) -> Result<Response<()>, Problem> {
+    switching_protocols(method, headers).map_err(|error| {
+        Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket",
+            "A WebSocket is needed here",
+            error.to_string(),
+        )
     })
 }
 
-fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
+pub(super) fn socket_place(app: &Arc<App>) -> Result<SocketPlace, Problem> {
+    app.take_socket_place()
+        .ok_or_else(|| Problem::unavailable(SERVER_IS_FULL))
+}
+
+pub(super) fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
     on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))
 }
 
@@ -120,7 +125,7 @@ async fn run(
 }
 
 /// The socket, and what came right behind the handshake.
-async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
     match on_upgrade.await {
         Ok(upgraded) => {
             let socket = socket(upgraded);
@@ -141,7 +146,7 @@ fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-fn session_limits(app: &App) -> SessionLimits {
+pub(super) fn session_limits(app: &App) -> SessionLimits {
     let limits = &app.config.limits;
     SessionLimits {
         update_bytes_max: limits.update_bytes_max,
