@@ -1,5 +1,7 @@
 //! Frames ↔ messages. y-websocket's framing is [`yws`]; y-sweet's is the same; Hocuspocus puts an address
-//! before it and counts its own message types, so it becomes a sibling module over the same bodies.
+//! before it and has message types of its own, in the sibling module [`hocuspocus`] over the same bodies.
+
+pub mod hocuspocus;
 
 /// y-websocket and y-sweet: a frame is `varUint type` and a body, packed frames several of them.
 pub mod yws {
@@ -10,15 +12,16 @@ pub mod yws {
     use crate::message::Message;
     use crate::varint::{Reader, Writer, var_uint_bytes};
 
-    const SYNC: u64 = 0;
-    const AWARENESS: u64 = 1;
-    const AUTH: u64 = 2;
-    const QUERY_AWARENESS: u64 = 3;
+    pub(super) const SYNC: u64 = 0;
+    pub(super) const AWARENESS: u64 = 1;
+    pub(super) const AUTH: u64 = 2;
+    pub(super) const QUERY_AWARENESS: u64 = 3;
+    const STATELESS: u64 = super::hocuspocus::STATELESS;
     const DURABLE_ACK: u64 = 102;
 
-    const SYNC_STEP_1: u64 = 0;
-    const SYNC_STEP_2: u64 = 1;
-    const SYNC_UPDATE: u64 = 2;
+    pub(super) const SYNC_STEP_1: u64 = 0;
+    pub(super) const SYNC_STEP_2: u64 = 1;
+    pub(super) const SYNC_UPDATE: u64 = 2;
 
     const AUTH_DENIED: u64 = 0;
     const AUTH_GRANTED: u64 = 1;
@@ -111,6 +114,8 @@ pub mod yws {
             Message::QueryAwareness => tags(&[QUERY_AWARENESS], 0).finish(),
             Message::DurableAck(token) => framed(&[DURABLE_ACK], token),
             Message::Custom { tag, body } => framed(&[*tag], body),
+            // y-websocket has no such message: its clients pass over the type.
+            Message::Stateless(payload) => framed(&[STATELESS], payload.as_bytes()),
         }
     }
 
@@ -119,7 +124,7 @@ pub mod yws {
         Bytes::from_static(&[0x01, 0x01, 0x00])
     }
 
-    fn sync(reader: &mut Reader) -> Result<Message, DecodeError> {
+    pub(super) fn sync(reader: &mut Reader) -> Result<Message, DecodeError> {
         let at = reader.at();
         let kind = reader
             .var_uint()
@@ -158,11 +163,15 @@ pub mod yws {
         }
     }
 
-    fn buf(reader: &mut Reader, what: &'static str) -> Result<Bytes, DecodeError> {
+    pub(super) fn buf(reader: &mut Reader, what: &'static str) -> Result<Bytes, DecodeError> {
         reader.buf().map_err(DecodeError::malformed(what))
     }
 
-    fn at_most(what: &'static str, size: usize, size_max: usize) -> Result<(), DecodeError> {
+    pub(super) fn at_most(
+        what: &'static str,
+        size: usize,
+        size_max: usize,
+    ) -> Result<(), DecodeError> {
         if size <= size_max {
             return Ok(());
         }
@@ -179,7 +188,7 @@ pub mod yws {
         writer.finish()
     }
 
-    fn tags(tags: &[u64], more_bytes: usize) -> Writer {
+    pub(super) fn tags(tags: &[u64], more_bytes: usize) -> Writer {
         let tag_bytes: usize = tags.iter().map(|tag| var_uint_bytes(*tag)).sum();
         let mut writer = Writer::with_capacity(tag_bytes + more_bytes);
         for tag in tags {
@@ -188,7 +197,7 @@ pub mod yws {
         writer
     }
 
-    fn shortened(reason: &str) -> &str {
+    pub(super) fn shortened(reason: &str) -> &str {
         let end = (0..=REASON_BYTES_MAX.min(reason.len()))
             .rev()
             .find(|end| reason.is_char_boundary(*end));

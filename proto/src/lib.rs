@@ -14,6 +14,7 @@
 //! | [`Message::AuthGranted`] | 2, 1 | | passes over it |
 //! | [`Message::QueryAwareness`] | 3 | the rest of the frame is ignored | asks the room for everybody's presence |
 //! | [`Message::DurableAck`] | 102 | buf of a token | sends it back once all that came before is durable |
+//! | [`Message::Stateless`] | Hocuspocus 5 | string | hands it to the room, for everyone |
 //! | [`Message::Custom`] | other | buf | passes over it and counts it |
 //!
 //! Start from [`Session`] for a connection, from [`scan`] and [`Ledger`] for updates that come another way.
@@ -46,11 +47,14 @@ mod update;
 mod varint;
 
 pub use awareness::{AwarenessEntry, AwarenessUpdate};
-pub use codec::yws;
+pub use codec::{hocuspocus, yws};
 pub use error::{CloseReason, DecodeError, Fault, Malformed};
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
-pub use session::{Access, Effect, Event, Phase, Refusal, Session, SessionLimits, ToRoom};
+pub use session::{
+    Access, Effect, Event, LaneId, Phase, Refusal, Session, SessionLimits, SocketClose,
+    SocketEffect, SocketEvent, Switchboard, ToRoom,
+};
 pub use state_vector::StateVector;
 pub use update::{
     ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,

@@ -78,3 +78,21 @@ pub const BYTES_PER_S: u64 = UPDATE_BYTES_MAX as u64;
 
 /// Bytes that one session may send at once, on top: days of offline edits, twice the largest update.
 pub const BYTES_BURST: u64 = 2 * BYTES_PER_S;
+
+/// Longest address of a Hocuspocus message in bytes: a map's name before it is normalised, and a session's.
+pub const ADDRESS_BYTES_MAX: usize = 1024;
+
+/// What a Hocuspocus message has around its update at most, in bytes: the address, two tags and two lengths.
+pub const ADDRESSING_BYTES_MAX: usize = ADDRESS_BYTES_MAX + 32;
+
+/// Longest token in bytes. A signed one with a dozen map patterns has two thousand.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// Longest text of a stateless message in bytes (64 KiB): it is sent on to everyone in the map at once.
+pub const STATELESS_BYTES_MAX: usize = 64 << 10;
+
+/// Most maps on one Hocuspocus socket. Each is a connection of its map, with a queue of its own.
+pub const MAPS_PER_SOCKET_MAX: usize = 256;
+
+/// Most updates of one map of a socket that were refused while one before them is not durable yet.
+pub const REFUSED_WAITING_MAX: usize = 4096;

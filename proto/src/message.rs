@@ -25,6 +25,8 @@ pub enum Message {
     /// From a client: "tell me when all that I sent before is durable"; from a server: it is.
     /// The token is the client's own and comes back verbatim.
     DurableAck(Bytes),
+    /// Text of an application's own for everyone in the map, kept by nobody. Only Hocuspocus has it.
+    Stateless(String),
     /// A message type of somebody's own, with its body.
     Custom {
         /// The message type.

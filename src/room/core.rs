@@ -13,9 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapweave_proto::{
-    Access, MapName, Message, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom,
-};
+use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom};
 use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
@@ -24,6 +22,7 @@ use super::replica::{Outcome, Refused, Replica, StateCache, Written};
 pub use effects::{Audience, Broadcast, Effects};
 use syncing::Difference;
 pub use telling::PRESENCE_EVERY_MS;
+use telling::tell_everyone;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
@@ -285,9 +284,7 @@ impl Core {
             },
         );
         self.presence.join(session);
-        let vector = self.replica.ledger().state_vector();
-        fx.send
-            .push((session, Outgoing::new(Message::SyncStep1(vector.encode()))));
+        self.ask(session, fx);
         self.send_everyone(session, fx);
     }
 
@@ -305,6 +302,8 @@ impl Core {
             ToRoom::Update { number, update, .. } => self.update_of(session, number, update, fx),
             ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
             ToRoom::QueryAwareness => self.send_everyone(session, fx),
+            ToRoom::AskBack => self.ask(session, fx),
+            ToRoom::Stateless(payload) => tell_everyone(payload, fx),
         }
     }
 
@@ -322,9 +321,7 @@ impl Core {
                 if missing {
                     self.replica.number_held(id.0, number);
                     // The sender has what is missing, or knows who does.
-                    let vector = self.replica.ledger().state_vector().encode();
-                    fx.send
-                        .push((id, Outgoing::new(Message::SyncStep1(vector))));
+                    self.ask(id, fx);
                 }
             }
             Err(refused) => {

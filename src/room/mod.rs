@@ -30,7 +30,7 @@ pub use core::{
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use listening::Beginning;
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
-pub use peer::{Outgoing, Peer};
+pub use peer::{Framing, Outgoing, Peer};
 pub use presence::{
     PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
     PRESENCE_MEMORY_MS, Presence,

@@ -29,7 +29,22 @@ pub trait Peer: Send + Sync + fmt::Debug {
 pub struct Outgoing {
     /// What is said.
     pub message: Message,
-    frame: Arc<OnceLock<Bytes>>,
+    frames: Arc<Frames>,
+}
+
+/// How a wire frames messages so that many connections can have the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// As y-websocket and y-sweet.
+    YWebsocket,
+    /// As Hocuspocus, addressed to the map's name.
+    Hocuspocus,
+}
+
+#[derive(Debug, Default)]
+struct Frames {
+    y_websocket: OnceLock<Option<Bytes>>,
+    hocuspocus: OnceLock<Option<Bytes>>,
 }
 
 impl Outgoing {
@@ -37,12 +52,20 @@ impl Outgoing {
     pub fn new(message: Message) -> Self {
         Self {
             message,
-            frame: Arc::default(),
+            frames: Arc::default(),
         }
     }
 
-    /// The message as bytes for the wire: made by the first caller, shared by all others.
-    pub fn frame(&self, make: impl FnOnce(&Message) -> Bytes) -> Bytes {
-        self.frame.get_or_init(|| make(&self.message)).clone()
+    /// The message as bytes for the wire, if it has a word for it: made by the first caller, shared by all others.
+    pub fn frame(
+        &self,
+        framing: Framing,
+        make: impl FnOnce(&Message) -> Option<Bytes>,
+    ) -> Option<Bytes> {
+        let frame = match framing {
+            Framing::YWebsocket => &self.frames.y_websocket,
+            Framing::Hocuspocus => &self.frames.hocuspocus,
+        };
+        frame.get_or_init(|| make(&self.message)).clone()
     }
 }

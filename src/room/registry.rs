@@ -423,7 +423,8 @@ impl RoomHandle {
         let bytes = match &said {
             ToRoom::Update { update, .. } => update.bytes().len(),
             ToRoom::SyncStep1(vector) => vector.len() * VECTOR_ENTRY_BYTES,
-            ToRoom::Awareness(_) | ToRoom::QueryAwareness => 0,
+            ToRoom::Stateless(payload) => payload.len(),
+            ToRoom::Awareness(_) | ToRoom::QueryAwareness | ToRoom::AskBack => 0,
         };
         self.send(Request::Heard(session, said), bytes).await
     }

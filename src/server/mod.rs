@@ -6,6 +6,7 @@ mod accept;
 mod document;
 mod events;
 mod features;
+mod hocuspocus;
 mod maps;
 mod origin;
 mod page;

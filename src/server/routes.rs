@@ -14,7 +14,7 @@ use super::document::{self, StateQuery};
 use super::events::events;
 use super::problem::Problem;
 use super::state::App;
-use super::{maps, page, socket, status};
+use super::{hocuspocus, maps, page, socket, status};
 
 type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -31,7 +31,22 @@ pub fn routes(
 }
 
 fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
-    warp::path("ws")
+    let many = warp::path("hocuspocus")
+        .and(warp::path::end())
+        .and(warp::query::<hocuspocus::Query>())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(address())
+        .and(with(app))
+        .map(
+            |query, method, headers, on_upgrade, address, app: Arc<App>| {
+                reply(hocuspocus::upgrade(
+                    &app, query, &method, &headers, on_upgrade, address,
+                ))
+            },
+        );
+    let one = warp::path("ws")
         .and(warp::path::tail())
         .and(warp::method())
         .and(warp::header::headers_cloned())
@@ -49,8 +64,8 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                     address,
                 ))
             },
-        )
-        .boxed()
+        );
+    one.boxed().or(many.boxed()).unify().boxed()
 }
 
 fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {

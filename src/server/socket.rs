@@ -8,7 +8,7 @@ use mapweave_proto::{Access, CloseReason, SessionLimits};
 use mapweave_storage::Protocol;
 use tokio::net::TcpStream;
 use tracing::Instrument;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
@@ -33,14 +33,7 @@ pub fn upgrade(
     on_upgrade: Option<OnUpgrade>,
     address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
-    let answer = switching_protocols(method, headers).map_err(|error| {
-        Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "websocket",
-            "A WebSocket is needed here",
-            error.to_string(),
-        )
-    })?;
+    let answer = handshake(method, headers)?;
     let name = map_name(path)?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
@@ -59,7 +52,19 @@ pub fn upgrade(
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
-fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
+/// The answer of [`switching_protocols`], or what is wrong as a problem.
+pub(super) fn handshake(method: &Method, headers: &HeaderMap) -> Result<Response<()>, Problem> {
+    switching_protocols(method, headers).map_err(|error| {
+        Problem::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "websocket",
+            "A WebSocket is needed here",
+            error.to_string(),
+        )
+    })
+}
+
+pub(super) fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
     on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))
 }
 
@@ -106,7 +111,7 @@ async fn run(
 }
 
 /// The socket, and what came right behind the handshake.
-async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
     match on_upgrade.await {
         Ok(upgraded) => {
             let socket = socket(upgraded);
@@ -127,7 +132,7 @@ fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
-fn session_limits(app: &App) -> SessionLimits {
+pub(super) fn session_limits(app: &App) -> SessionLimits {
     let limits = &app.config.limits;
     SessionLimits {
         update_bytes_max: limits.update_bytes_max,

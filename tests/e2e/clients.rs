@@ -49,6 +49,11 @@ async fn stock_clients_keep_what_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stock_hocuspocus_providers_share_one_socket_for_many_maps() {
+    passes("hocuspocus.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stock_clients_see_who_is_here() {
     passes("presence.test.mjs").await;
 }

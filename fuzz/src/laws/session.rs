@@ -126,6 +126,7 @@ impl Run {
             }
             Effect::Room(_) => {}
             Effect::Send(frame) => self.sent(frame),
+            Effect::Answer(answer) => panic!("{answer:?} is no answer of y-websocket"),
             Effect::Pause { until_ms } => assert!(until_ms > self.now_ms),
             Effect::Close(reason) => {
                 self.told.closed = true;

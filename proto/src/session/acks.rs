@@ -27,6 +27,16 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    /// Number of the last update up to which all are settled.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Number of the first SyncStep2, once it was received.
+    pub(super) fn first_step2(&self) -> Option<u64> {
+        self.first_step2
+    }
+
     /// Numbers an update just received.
     pub(super) fn receive(&mut self, step2: bool) -> u64 {
         self.received += 1;

@@ -30,6 +30,11 @@ impl Asking {
         if self.answers == 1 { 0 } else { bytes }
     }
 
+    /// How often the room has answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers
+    }
+
     /// The last answer is paid then.
     pub(super) fn pay_until(&mut self, paid_ms: Option<u64>) {
         self.paid_ms = paid_ms;

@@ -7,6 +7,10 @@
 mod acks;
 mod asking;
 mod rate;
+mod statuses;
+mod switchboard;
+
+pub use self::switchboard::{LaneId, SocketClose, SocketEffect, SocketEvent, Switchboard};
 
 use std::collections::VecDeque;
 
@@ -15,7 +19,9 @@ use bytes::Bytes;
 use self::acks::Acks;
 use self::asking::Asking;
 use self::rate::Bucket;
+use self::statuses::Statuses;
 use crate::awareness::AwarenessUpdate;
+use crate::codec::hocuspocus::Answer;
 use crate::codec::yws;
 use crate::error::{CloseReason, DecodeError};
 use crate::limits;
@@ -23,7 +29,8 @@ use crate::message::Message;
 use crate::state_vector::StateVector;
 use crate::update::{ScanError, Scanned, scan};
 
-/// One peer's connection to one map, in y-websocket's or y-sweet's framing.
+/// One peer's connection to one map, in y-websocket's or y-sweet's framing; or one map of a Hocuspocus socket,
+/// whose [`Switchboard`] takes its messages from their frames and frames what it says.
 ///
 /// Greeting (the room has not taken it in; frames are kept) → syncing (the peer's first SyncStep2 has not
 /// settled) → live → closing (nothing more comes out).
@@ -33,6 +40,8 @@ pub struct Session {
     access: Access,
     phase: Phase,
     acks: Acks,
+    /// Where the peer is told of every update by itself, as Hocuspocus does.
+    statuses: Option<Statuses>,
     asking: Asking,
     messages: Bucket,
     bytes: Bucket,
@@ -105,6 +114,8 @@ pub enum Event {
     Attached,
     /// One whole binary WebSocket message from the peer.
     Frame(Bytes),
+    /// One message for this map of a Hocuspocus socket, already taken from its frame. Others pass over it.
+    Message(Message),
     /// From the room: every update of this session numbered `upto` or lower is durable, or brought nothing
     /// while everything before it is durable.
     Settled {
@@ -157,6 +168,8 @@ pub enum Effect {
     Room(ToRoom),
     /// Send a frame to the peer.
     Send(Bytes),
+    /// Give the peer this answer, at the address of the map: only where it speaks Hocuspocus.
+    Answer(Answer),
     /// Stop reading from the socket until then: the peer is over its rate. Frames that come nevertheless are
     /// handled and prolong the pause.
     Pause {
@@ -185,6 +198,10 @@ pub enum ToRoom {
     Awareness(AwarenessUpdate),
     /// The peer wants everybody's presence.
     QueryAwareness,
+    /// The peer has asked anew and wants to be asked too: send it a SyncStep1.
+    AskBack,
+    /// The peer has something for everyone in the map, itself among them.
+    Stateless(String),
 }
 
 impl Session {
@@ -197,12 +214,26 @@ impl Session {
             access,
             phase: Phase::Greeting,
             acks: Acks::default(),
+            statuses: None,
             asking: Asking::default(),
             early: VecDeque::new(),
             early_bytes: 0,
             sent_ms: None,
             denied: false,
             ignored: 0,
+        }
+    }
+
+    /// A map of a Hocuspocus socket, which its room has just taken in. Signs of life are the socket's business.
+    fn of_socket(limits: SessionLimits, access: Access) -> Self {
+        let limits = SessionLimits {
+            keepalive_ms: u64::MAX,
+            ..limits
+        };
+        Self {
+            phase: Phase::Syncing,
+            statuses: Some(Statuses::default()),
+            ..Self::new(limits, access)
         }
     }
 
@@ -215,7 +246,8 @@ impl Session {
         match event {
             Event::Attached => self.attached(&mut turn),
             Event::Frame(frame) => self.frame(frame, &mut turn),
-            Event::Settled { upto } => self.acks.settle(upto),
+            Event::Message(message) => self.addressed(message, &mut turn),
+            Event::Settled { upto } => self.settled(upto, &mut turn),
             Event::Refused { number, reason } => self.refused(number, reason, &mut turn),
             Event::Answered { bytes } => self.answered(bytes, &mut turn),
             Event::Sent => self.sent_ms = Some(now_ms),
@@ -314,12 +346,20 @@ impl Session {
         }
     }
 
+    fn addressed(&mut self, message: Message, turn: &mut Turn<'_>) {
+        if self.statuses.is_some() {
+            self.message(message, turn);
+        } else {
+            self.ignored += 1;
+        }
+    }
+
     fn message(&mut self, message: Message, turn: &mut Turn<'_>) {
         match message {
             Message::SyncStep1(vector) => match StateVector::decode(vector) {
                 Ok(vector) => {
                     let asked = self.asking.ask(turn.now_ms, vector);
-                    turn.ask(asked);
+                    self.ask(asked, turn);
                 }
                 Err(error) => self.close(close_reason(error), turn),
             },
@@ -328,15 +368,22 @@ impl Session {
             Message::Awareness(awareness) => self.awareness(awareness, turn),
             Message::QueryAwareness => turn.room(ToRoom::QueryAwareness),
             Message::DurableAck(token) => self.asked(token, turn),
-            Message::AuthDenied(_) | Message::AuthGranted | Message::Custom { .. } => {
-                self.ignored += 1
+            Message::Stateless(payload) if self.statuses.is_some() => {
+                turn.room(ToRoom::Stateless(payload));
             }
+            Message::AuthDenied(_)
+            | Message::AuthGranted
+            | Message::Stateless(_)
+            | Message::Custom { .. } => self.ignored += 1,
         }
     }
 
     fn update(&mut self, update: Bytes, step2: bool, turn: &mut Turn<'_>) {
         let update = match scan(update, self.limits.update_bytes_max) {
             Ok(update) => update,
+            Err(_) if self.statuses.is_some() => {
+                return turn.out.push(Effect::Answer(Answer::Refused));
+            }
             Err(ScanError::TooLarge { bytes, bytes_max }) => {
                 let (size, size_max) = (bytes as u64, bytes_max as u64);
                 return self.close(
@@ -352,7 +399,10 @@ impl Session {
         };
         if self.access == Access::ReadOnly && !step2 && !update.is_empty() {
             self.acks.refuse_unnumbered();
-            return self.deny("this connection may only read", turn);
+            return match &self.statuses {
+                Some(_) => turn.out.push(Effect::Answer(Answer::Refused)),
+                None => self.deny("this connection may only read", turn),
+            };
         }
         let number = self.acks.receive(step2);
         turn.room(ToRoom::Update {
@@ -391,8 +441,44 @@ impl Session {
         }
     }
 
+    fn settled(&mut self, upto: u64, turn: &mut Turn<'_>) {
+        self.acks.settle(upto);
+        self.release_statuses(turn);
+    }
+
+    fn release_statuses(&mut self, turn: &mut Turn<'_>) {
+        let (first_step2, settled) = (self.acks.first_step2(), self.acks.settled());
+        if let Some(statuses) = &mut self.statuses {
+            for _ in 0..statuses.release(first_step2, settled) {
+                turn.out.push(Effect::Answer(Answer::Applied));
+            }
+        }
+    }
+
     fn refused(&mut self, number: u64, reason: Refusal, turn: &mut Turn<'_>) {
         self.acks.refuse(number);
+        let counted = self.statuses.as_mut().map(|s| s.refuse(number));
+        match (counted, reason) {
+            (None, reason) => self.refused_silently(reason, turn),
+            (Some(Ok(true)), Refusal::ReadOnly | Refusal::Forbidden(_) | Refusal::Corrupt(_)) => {
+                turn.out.push(Effect::Answer(Answer::Refused));
+                self.release_statuses(turn);
+            }
+            (Some(_), Refusal::Unavailable(what)) => {
+                self.close(CloseReason::Unavailable(what), turn);
+            }
+            // Whoever connects anew is asked for all that is missing here.
+            (Some(_), _) => {
+                self.close(
+                    CloseReason::Unavailable("an edit could not be taken, sync again"),
+                    turn,
+                );
+            }
+        }
+    }
+
+    /// Tells of a refusal where the protocol has no word for a single update.
+    fn refused_silently(&mut self, reason: Refusal, turn: &mut Turn<'_>) {
         match reason {
             Refusal::ReadOnly => self.deny("this connection may only read", turn),
             Refusal::Forbidden(why) => self.deny(&why, turn),
@@ -421,11 +507,26 @@ impl Session {
         let paid_ms = self.bytes.take(turn.now_ms, cost);
         self.pause(paid_ms, turn);
         self.asking.pay_until(paid_ms);
-        turn.ask(self.asking.next(turn.now_ms));
+        let asked = self.asking.next(turn.now_ms);
+        self.ask(asked, turn);
+    }
+
+    /// Hands the room a sync request. A Hocuspocus provider that asks again wants to be asked again too: it counts
+    /// one change as unsynced until its answer to that is durable. For the first one the room does it unbidden.
+    fn ask(&self, vector: Option<StateVector>, turn: &mut Turn<'_>) {
+        let Some(vector) = vector else {
+            return;
+        };
+        let again = self.statuses.is_some() && self.asking.answers() > 0;
+        turn.room(ToRoom::SyncStep1(vector));
+        if again {
+            turn.room(ToRoom::AskBack);
+        }
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        turn.ask(self.asking.next(turn.now_ms));
+        let asked = self.asking.next(turn.now_ms);
+        self.ask(asked, turn);
         match self.sent_ms {
             None => self.sent_ms = Some(turn.now_ms),
             Some(sent) if turn.now_ms >= sent.saturating_add(self.limits.keepalive_ms) => {
@@ -477,12 +578,6 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn room(&mut self, to_room: ToRoom) {
         self.out.push(Effect::Room(to_room));
-    }
-
-    fn ask(&mut self, vector: Option<StateVector>) {
-        if let Some(vector) = vector {
-            self.room(ToRoom::SyncStep1(vector));
-        }
     }
 }
 

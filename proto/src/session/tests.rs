@@ -487,6 +487,7 @@ impl Pair {
                 }
                 Effect::Room(_) | Effect::Pause { .. } => {}
                 Effect::Close(reason) => panic!("{reason}"),
+                Effect::Answer(answer) => panic!("{answer:?}"),
             }
         }
     }

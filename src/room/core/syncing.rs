@@ -33,6 +33,13 @@ impl Core {
         self.knows(session, have);
     }
 
+    /// Asks a connection for what it has and the map lacks.
+    pub(super) fn ask(&self, session: SessionId, fx: &mut Effects) {
+        let vector = self.replica.ledger().state_vector().encode();
+        let step1 = Outgoing::new(Message::SyncStep1(vector));
+        fx.send.push((session, step1));
+    }
+
     pub(super) fn synced(&mut self, session: SessionId) {
         if let Some(session) = self.sessions.get_mut(&session) {
             session.synced = true;

@@ -10,6 +10,15 @@ pub(super) fn awareness(update: &AwarenessUpdate) -> Outgoing {
     Outgoing::new(Message::Awareness(update.encode()))
 }
 
+/// Sends an application's text to all, its sender among them: nothing of it stays here.
+pub(super) fn tell_everyone(payload: String, fx: &mut Effects) {
+    fx.broadcast.push(Broadcast {
+        message: Outgoing::new(Message::Stateless(payload)),
+        except: None,
+        audience: Audience::All,
+    });
+}
+
 /// How long presence changes are collected after some were told, in milliseconds: a hundred people who move
 /// their cursors become one message a turn rather than a hundred.
 pub const PRESENCE_EVERY_MS: u64 = 5;

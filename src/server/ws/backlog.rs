@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
+use mapweave_proto::hocuspocus::{self, Address};
 use mapweave_proto::{CloseReason, Message, Refusal, yws};
 
 use super::frame;
-use crate::room::Outgoing;
+use crate::room::{Framing, Outgoing};
 
 /// Most chunks handed to the system in one write.
 const CHUNKS_PER_WRITE: usize = 32;
@@ -24,6 +25,7 @@ const ANSWERS_MAX: usize = 256;
 /// connection alone (acknowledgements, refusals) is in no difference and stays.
 #[derive(Debug)]
 pub struct Backlog {
+    wire: Wire,
     queue: VecDeque<Chunk>,
     bytes: usize,
     /// Answers in the queue.
@@ -37,6 +39,45 @@ pub struct Backlog {
     answered: Option<u64>,
     refused: Vec<(u64, Refusal)>,
     close: Option<CloseReason>,
+}
+
+/// How the room's messages are framed.
+#[derive(Debug)]
+pub enum Wire {
+    /// As for all clients of y-websocket and y-sweet.
+    YWebsocket,
+    /// As for a Hocuspocus provider at this address. If that is just the map's name, others have the same frames.
+    Hocuspocus {
+        /// Where the provider is.
+        address: Address,
+        /// Whether it is just the map's name.
+        is_name: bool,
+    },
+}
+
+impl Wire {
+    /// The WebSocket frame of a message; `None` where the protocol has no such message.
+    fn frame(&self, outgoing: &Outgoing) -> Option<Bytes> {
+        match self {
+            Self::YWebsocket => {
+                let make = |message: &Message| match message {
+                    Message::Stateless(_) => None,
+                    message => Some(frame::binary(&yws::encode(message))),
+                };
+                outgoing.frame(Framing::YWebsocket, make)
+            }
+            Self::Hocuspocus { address, is_name } => {
+                let make = |message: &Message| {
+                    let body = hocuspocus::encode(address, message);
+                    body.map(|body| frame::binary(&body))
+                };
+                match is_name {
+                    true => outgoing.frame(Framing::Hocuspocus, make),
+                    false => make(&outgoing.message),
+                }
+            }
+        }
+    }
 }
 
 /// A frame, or what is left of it.
@@ -70,7 +111,7 @@ enum Phase {
 pub enum Offered {
     /// It is queued.
     Queued,
-    /// The connection is behind already; the difference will contain it.
+    /// The connection is behind already and the difference will contain it, or its protocol has no such message.
     Passed,
     /// It did not fit, and the backlog was dropped with it.
     Overflowed,
@@ -94,9 +135,15 @@ pub struct News {
 }
 
 impl Backlog {
-    /// An empty backlog of at most `bytes_max` bytes.
+    /// An empty backlog of at most `bytes_max` bytes, for a client of y-websocket.
     pub fn new(bytes_max: usize) -> Self {
+        Self::framed(Wire::YWebsocket, bytes_max)
+    }
+
+    /// An empty backlog of at most `bytes_max` bytes.
+    pub fn framed(wire: Wire, bytes_max: usize) -> Self {
         Self {
+            wire,
             queue: VecDeque::new(),
             bytes: 0,
             answers: 0,
@@ -120,7 +167,9 @@ impl Backlog {
             Phase::Asking => self.phase = Phase::Keeping,
             Phase::Keeping => {}
         }
-        let frame = outgoing.frame(|message| frame::binary(&yws::encode(message)));
+        let Some(frame) = self.wire.frame(outgoing) else {
+            return Offered::Passed;
+        };
         let overflows = if whole_state {
             self.states > 0
         } else {
@@ -240,10 +289,35 @@ impl Backlog {
         Ok(())
     }
 
+    /// As [`Backlog::write`], but no more than the first frame; whether all of that is written now.
+    ///
+    /// # Errors
+    /// The socket's; the connection is over.
+    pub fn write_front(
+        &mut self,
+        mut socket: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let mut left = self.queue.front().map_or(0, |chunk| chunk.bytes.len());
+        self.write(|slices| {
+            if left == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let written = socket(slices.get(..1).unwrap_or_default())?;
+            left = left.saturating_sub(written);
+            Ok(written)
+        })?;
+        Ok(left == 0)
+    }
+
     /// Forgets what the room told but for what may be partly written: a frame once begun must be ended.
     fn drop_queue(&mut self) {
         self.phase = Phase::Behind;
-        let first = self.queue.pop_front();
+        self.forget_told(true);
+    }
+
+    /// Forgets what the room told, but for the first frame where it is `begun`: that must be ended.
+    pub fn forget_told(&mut self, begun: bool) {
+        let first = begun.then(|| self.queue.pop_front()).flatten();
         self.queue.retain(|chunk| chunk.whose == Whose::Answer);
         if let Some(first) = first {
             self.queue.push_front(first);

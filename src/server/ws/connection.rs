@@ -56,7 +56,7 @@ pub struct Peering {
 }
 
 /// How a connection came to its end.
-enum Ending {
+pub(super) enum Ending {
     /// The peer closed, with its code.
     Closed(Option<u16>),
     /// The socket broke, or the peer left without a word.
@@ -196,21 +196,12 @@ impl Running {
     }
 
     async fn read(&mut self) -> Result<(), Ending> {
-        let read = READ_BUFFER.with_borrow_mut(|buffer| {
-            let count = self.stream.try_read(buffer)?;
-            self.reader.feed(buffer.get(..count).unwrap_or_default());
-            Ok::<usize, io::Error>(count)
-        });
-        match read {
-            Ok(0) => Err(Ending::Lost),
-            Ok(_) => {
-                let taken = self.take_messages().await;
-                self.count_unfinished();
-                taken
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(Ending::Lost),
+        if !read_some(&self.stream, &mut self.reader)? {
+            return Ok(());
         }
+        let taken = self.take_messages().await;
+        self.count_unfinished();
+        taken
     }
 
     fn count_unfinished(&mut self) {
@@ -260,6 +251,8 @@ impl Running {
                     let Peering { room, id, .. } = &self.peering;
                     room.heard(*id, said).await.map_err(Ending::from)?;
                 }
+                // Only a session of a Hocuspocus socket has answers of this kind.
+                Effect::Answer(_) => {}
                 Effect::Send(message) => self.outbox.put(frame::binary(&message)),
                 Effect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
                 Effect::Close(reason) => return Err(Ending::close(&reason)),
@@ -281,7 +274,7 @@ impl Running {
             }
         };
         let Self { outbox, stream, .. } = self;
-        say_last(&outbox, &stream, last).await;
+        say_last(&*outbox, &stream, last).await;
     }
 }
 
@@ -293,19 +286,58 @@ pub async fn turn_away(stream: TcpStream, reason: &CloseReason) {
     say_last(&outbox, &stream, last).await;
 }
 
+/// Feeds what has arrived to `reader`; whether anything has.
+pub(super) fn read_some(stream: &TcpStream, reader: &mut FrameReader) -> Result<bool, Ending> {
+    let read = READ_BUFFER.with_borrow_mut(|buffer| {
+        let count = stream.try_read(buffer)?;
+        reader.feed(buffer.get(..count).unwrap_or_default());
+        Ok::<usize, io::Error>(count)
+    });
+    match read {
+        Ok(0) => Err(Ending::Lost),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(_) => Err(Ending::Lost),
+    }
+}
+
+/// What waits for a socket.
+pub(super) trait Waiting {
+    /// Puts bytes out that are for this connection alone.
+    fn put(&self, frame: Bytes);
+    /// Whether bytes wait for the socket.
+    fn has_backlog(&self) -> bool;
+    /// Writes what the socket takes now.
+    fn flush(&self) -> io::Result<()>;
+}
+
+impl Waiting for Outbox {
+    fn put(&self, frame: Bytes) {
+        Self::put(self, frame);
+    }
+
+    fn has_backlog(&self) -> bool {
+        Self::has_backlog(self)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}
+
 /// The frame that closes a connection, counted.
-fn closing(code: u16, reason: &str) -> Bytes {
+pub(super) fn closing(code: u16, reason: &str) -> Bytes {
     metrics::counter!("mapweave_sessions_closed_total", "code" => code.to_string()).increment(1);
     frame::close_frame(code, reason)
 }
 
-async fn say_last(outbox: &Outbox, stream: &TcpStream, last: Bytes) {
+pub(super) async fn say_last(outbox: &impl Waiting, stream: &TcpStream, last: Bytes) {
     outbox.put(last);
     // Whoever does not take the last frame in time does without.
     let _ = tokio::time::timeout(CLOSING, drain(outbox, stream)).await;
 }
 
-async fn drain(outbox: &Outbox, stream: &TcpStream) -> io::Result<()> {
+async fn drain(outbox: &impl Waiting, stream: &TcpStream) -> io::Result<()> {
     while outbox.has_backlog() {
         stream.writable().await?;
         outbox.flush()?;

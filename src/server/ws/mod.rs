@@ -3,8 +3,11 @@
 pub mod backlog;
 mod connection;
 pub mod frame;
+mod hocuspocus;
+mod lanes;
 mod outbox;
 mod upgrade;
 
 pub use connection::{Connection, Peering, turn_away};
+pub use hocuspocus::{Door, Entry, NoEntry, Socket};
 pub use upgrade::switching_protocols;

@@ -332,6 +332,9 @@ impl Server {
                         conn.put(frame::binary(&message), link);
                     }
                 }
+                Effect::Answer(answer) => {
+                    return Err(format!("{answer:?} is no answer of y-websocket"));
+                }
                 Effect::Pause { until_ms } => {
                     if let Some(conn) = self.conns.get_mut(&id) {
                         conn.paused_until_ms = Some(until_ms);

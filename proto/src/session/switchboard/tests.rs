@@ -1,0 +1,509 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::session::Refusal;
+use crate::varint::Writer;
+
+/// One item: client 7 sets "k" in the root type "map" to null.
+const UPDATE: [u8; 15] = [1, 1, 7, 0, 0x28, 1, 3, b'm', b'a', b'p', 1, b'k', 1, 126, 0];
+const EMPTY: [u8; 2] = [0, 0];
+
+struct Socket {
+    board: Switchboard,
+    access: Access,
+    now_ms: u64,
+}
+
+impl Socket {
+    fn new() -> Self {
+        Self {
+            board: Switchboard::new(SessionLimits::default()),
+            access: Access::ReadWrite,
+            now_ms: 0,
+        }
+    }
+
+    fn with(access: Access) -> Self {
+        Self {
+            access,
+            ..Self::new()
+        }
+    }
+
+    fn handle(&mut self, event: SocketEvent) -> Vec<SocketEffect> {
+        let mut out = Vec::new();
+        self.board.handle(self.now_ms, event, &mut out);
+        out
+    }
+
+    /// Says something and lets every map in that is asked for.
+    fn says(&mut self, frame: Bytes) -> Vec<SocketEffect> {
+        let mut out = self.handle(SocketEvent::Frame(frame));
+        let entering: Vec<LaneId> = out
+            .iter()
+            .filter_map(|effect| match effect {
+                SocketEffect::Enter { lane, .. } => Some(*lane),
+                _ => None,
+            })
+            .collect();
+        for lane in entering {
+            out.extend(self.handle(SocketEvent::Entered(lane, self.access)));
+        }
+        out
+    }
+
+    fn attach(&mut self, name: &str) -> LaneId {
+        let out = self.says(token(name, None));
+        joined(&out).expect("the map is joined")
+    }
+
+    /// Attaches a map and has the first SyncStep2 behind it, which is update 1.
+    fn sync(&mut self, name: &str) -> LaneId {
+        let lane = self.attach(name);
+        let step2 = Message::SyncStep2(Bytes::from_static(&EMPTY));
+        assert_eq!(told(&self.says(said(name, &step2))), [(lane, 1)]);
+        let out = self.lane(lane, Event::Settled { upto: 1 });
+        assert_eq!(sent(&out), [answer(name, Answer::Applied)]);
+        lane
+    }
+
+    fn lane(&mut self, lane: LaneId, event: Event) -> Vec<SocketEffect> {
+        self.handle(SocketEvent::Lane(lane, event))
+    }
+}
+
+fn token(name: &str, version: Option<&str>) -> Bytes {
+    let mut writer = Writer::new();
+    writer.string(name);
+    writer.var_uint(2);
+    writer.var_uint(0);
+    writer.string("t");
+    version.iter().for_each(|version| writer.string(version));
+    writer.finish()
+}
+
+fn detach(name: &str) -> Bytes {
+    let mut writer = Writer::new();
+    writer.string(name);
+    writer.var_uint(7);
+    writer.finish()
+}
+
+fn said(name: &str, message: &Message) -> Bytes {
+    hocuspocus::encode(&Address::new(name), message).unwrap()
+}
+
+fn update(name: &str, bytes: &'static [u8]) -> Bytes {
+    said(name, &Message::Update(Bytes::from_static(bytes)))
+}
+
+fn step1(name: &str) -> Bytes {
+    said(name, &Message::SyncStep1(Bytes::from_static(&[0])))
+}
+
+fn answer(name: &str, answer: Answer) -> Bytes {
+    hocuspocus::encode_answer(&Address::new(name), &answer)
+}
+
+fn joined(out: &[SocketEffect]) -> Option<LaneId> {
+    out.iter().find_map(|effect| match effect {
+        SocketEffect::Join(lane) => Some(*lane),
+        _ => None,
+    })
+}
+
+fn sent(out: &[SocketEffect]) -> Vec<Bytes> {
+    let frame = |effect: &SocketEffect| match effect {
+        SocketEffect::Send(_, frame) => Some(frame.clone()),
+        _ => None,
+    };
+    out.iter().filter_map(frame).collect()
+}
+
+/// Numbers of the updates that went to a room.
+fn told(out: &[SocketEffect]) -> Vec<(LaneId, u64)> {
+    let number = |effect: &SocketEffect| match effect {
+        SocketEffect::Room(lane, ToRoom::Update { number, .. }) => Some((*lane, *number)),
+        _ => None,
+    };
+    out.iter().filter_map(number).collect()
+}
+
+fn closed(out: &[SocketEffect]) -> Option<u16> {
+    out.iter().find_map(|effect| match effect {
+        SocketEffect::Close(close) => Some(close.code),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_token_is_granted_before_the_map_is_joined() {
+    let mut socket = Socket::new();
+    let out = socket.says(token("a", Some("4.8.0")));
+    assert!(matches!(
+        &out[..],
+        [SocketEffect::Enter { token: Some(token), .. }, SocketEffect::Send(..), SocketEffect::Join(_)] if token == "t"
+    ));
+    assert_eq!(
+        sent(&out),
+        [answer("a", Answer::Granted { read_only: false })]
+    );
+}
+
+#[test]
+fn a_provider_without_a_token_begins_with_its_sync_request() {
+    let mut socket = Socket::new();
+    let out = socket.says(step1("a"));
+    assert!(matches!(
+        &out[..],
+        [
+            SocketEffect::Enter { token: None, .. },
+            SocketEffect::Join(_),
+            SocketEffect::Room(_, ToRoom::SyncStep1(_))
+        ]
+    ));
+}
+
+#[test]
+fn what_is_for_no_map_is_passed_over() {
+    let mut socket = Socket::new();
+    assert!(socket.says(update("a", &UPDATE)).is_empty());
+    assert!(socket.says(detach("a")).is_empty());
+    assert_eq!(socket.board.ignored(), 2);
+}
+
+#[test]
+fn maps_of_one_socket_count_their_updates_apart() {
+    let mut socket = Socket::new();
+    let (a, b) = (socket.sync("a"), socket.sync("b"));
+    assert_eq!(told(&socket.says(update("a", &UPDATE))), [(a, 2)]);
+    assert_eq!(told(&socket.says(update("b", &UPDATE))), [(b, 2)]);
+    assert_eq!(told(&socket.says(update("a", &EMPTY))), [(a, 3)]);
+    let out = socket.lane(a, Event::Settled { upto: 3 });
+    assert_eq!(sent(&out), vec![answer("a", Answer::Applied); 2]);
+    let out = socket.lane(b, Event::Settled { upto: 2 });
+    assert_eq!(sent(&out), [answer("b", Answer::Applied)]);
+}
+
+#[test]
+fn two_sessions_on_one_map_are_two_maps_to_the_socket() {
+    let mut socket = Socket::new();
+    let (one, two) = (socket.sync("a\0one"), socket.sync("a\0two"));
+    assert_ne!(one, two);
+    socket.says(update("a\0two", &UPDATE));
+    let out = socket.lane(two, Event::Settled { upto: 2 });
+    assert_eq!(sent(&out), [answer("a\0two", Answer::Applied)]);
+}
+
+#[test]
+fn nothing_is_told_as_applied_before_it_is_durable() {
+    let mut socket = Socket::new();
+    let a = socket.sync("a");
+    let out = socket.says(update("a", &UPDATE));
+    assert!(sent(&out).is_empty());
+    assert!(sent(&socket.lane(a, Event::Settled { upto: 1 })).is_empty());
+    // The room may be ahead of what this socket has said, as after a mistake; that promises nothing.
+    let out = socket.lane(a, Event::Settled { upto: 9 });
+    assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
+    socket.says(update("a", &EMPTY));
+    let out = socket.lane(a, Event::Settled { upto: 3 });
+    assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
+}
+
+#[test]
+fn queued_edits_of_who_comes_back_are_told_together_with_its_first_sync() {
+    let mut socket = Socket::new();
+    let a = socket.attach("a");
+    socket.says(update("a", &UPDATE));
+    assert!(sent(&socket.lane(a, Event::Settled { upto: 1 })).is_empty());
+    let step2 = Message::SyncStep2(Bytes::from_static(&EMPTY));
+    socket.says(said("a", &step2));
+    let out = socket.lane(a, Event::Settled { upto: 2 });
+    assert_eq!(sent(&out), vec![answer("a", Answer::Applied); 2]);
+}
+
+#[test]
+fn what_cannot_be_read_or_is_not_taken_is_refused_once_and_the_map_goes_on() {
+    let mut socket = Socket::new();
+    let a = socket.sync("a");
+    let refused = [answer("a", Answer::Refused)];
+    assert_eq!(sent(&socket.says(update("a", &[9, 9, 9]))), refused);
+    socket.says(update("a", &UPDATE));
+    socket.says(update("a", &EMPTY));
+    let reason = Refusal::Corrupt("no".into());
+    let out = socket.lane(a, Event::Refused { number: 2, reason });
+    assert_eq!(sent(&out), refused);
+    let out = socket.lane(a, Event::Settled { upto: 3 });
+    assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
+}
+
+#[test]
+fn a_reader_s_edit_is_refused_and_its_own_copy_is_not() {
+    let mut socket = Socket::with(Access::ReadOnly);
+    let out = socket.says(token("a", None));
+    assert_eq!(
+        sent(&out),
+        [answer("a", Answer::Granted { read_only: true })]
+    );
+    let out = socket.says(update("a", &UPDATE));
+    assert_eq!(sent(&out), [answer("a", Answer::Refused)]);
+    assert!(told(&out).is_empty());
+    let step2 = Message::SyncStep2(Bytes::from_static(&UPDATE));
+    let out = socket.says(said("a", &step2));
+    assert_eq!(
+        told(&out).len(),
+        1,
+        "the room knows whether it brings anything"
+    );
+}
+
+#[test]
+fn a_client_that_asks_again_is_asked_again() {
+    let mut socket = Socket::new();
+    let a = socket.attach("a");
+    let asks = |out: &[SocketEffect]| {
+        let of = |effect: &&SocketEffect| matches!(effect, SocketEffect::Room(_, ToRoom::AskBack));
+        out.iter().filter(of).count()
+    };
+    assert_eq!(asks(&socket.says(step1("a"))), 0, "the room asks who joins");
+    // What comes before the answer waits for it.
+    assert_eq!(asks(&socket.says(step1("a"))), 0);
+    assert_eq!(asks(&socket.lane(a, Event::Answered { bytes: 1 })), 1);
+}
+
+#[test]
+fn who_leaves_a_map_may_come_back_to_it_on_the_same_socket() {
+    let mut socket = Socket::new();
+    let first = socket.attach("a");
+    socket.attach("b");
+    let out = socket.says(detach("a"));
+    assert!(matches!(out[..], [SocketEffect::Leave(lane)] if lane == first));
+    assert!(socket.says(update("a", &UPDATE)).is_empty());
+    let late = socket.lane(first, Event::Settled { upto: 1 });
+    assert!(late.is_empty());
+    let again = socket.attach("a");
+    assert_ne!(again, first);
+    assert_eq!(told(&socket.says(update("a", &UPDATE))), [(again, 1)]);
+}
+
+#[test]
+fn a_denied_map_may_be_asked_for_again_and_leaves_the_others_alone() {
+    let mut socket = Socket::new();
+    let b = socket.attach("b");
+    for _ in 0..2 {
+        let out = socket.handle(SocketEvent::Frame(token("a", None)));
+        let [SocketEffect::Enter { lane, .. }] = out[..] else {
+            panic!("{out:?}")
+        };
+        let out = socket.handle(SocketEvent::Denied(lane, "no".into()));
+        assert_eq!(sent(&out), [answer("a", Answer::Denied("no".into()))]);
+    }
+    assert_eq!(told(&socket.says(update("b", &UPDATE))), [(b, 1)]);
+}
+
+#[test]
+fn a_deleted_map_is_closed_at_its_address_in_words_that_the_provider_knows() {
+    for (version, tag) in [(Some("4.8.0"), 7), (None, 2)] {
+        let mut socket = Socket::new();
+        let a = joined(&socket.says(token("a", version))).unwrap();
+        let b = socket.attach("b");
+        let out = socket.lane(a, Event::Stop(CloseReason::Deleted));
+        assert_eq!(sent(&out)[0][2], tag);
+        assert!(matches!(out.last(), Some(SocketEffect::Leave(lane)) if *lane == a));
+        assert_eq!(told(&socket.says(update("b", &UPDATE))), [(b, 1)]);
+    }
+}
+
+#[test]
+fn a_token_for_an_attached_map_is_granted_and_changes_nothing() {
+    let mut socket = Socket::new();
+    let a = socket.sync("a");
+    socket.says(update("a", &UPDATE));
+    let out = socket.says(token("a", None));
+    assert!(matches!(&out[..], [SocketEffect::Send(lane, _)] if *lane == a));
+    let out = socket.lane(a, Event::Settled { upto: 2 });
+    assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
+}
+
+#[test]
+fn one_map_too_many_is_denied() {
+    let mut socket = Socket::new();
+    for n in 0..MAPS_PER_SOCKET_MAX {
+        socket.attach(&n.to_string());
+    }
+    let out = socket.says(token("more", None));
+    assert!(joined(&out).is_none() && sent(&out).len() == 1, "{out:?}");
+    socket.says(detach("0"));
+    socket.attach("more");
+}
+
+#[test]
+fn silence_is_broken_by_what_the_provider_understands() {
+    let keepalive_ms = SessionLimits::default().keepalive_ms;
+    for (version, frame) in [
+        (Some("4.8.0"), hocuspocus::ping()),
+        (None, hocuspocus::keepalive(&Address::new("a"))),
+    ] {
+        let mut socket = Socket::new();
+        socket.says(token("a", version));
+        let due = socket.board.next_tick_ms().unwrap();
+        assert_eq!(due, keepalive_ms);
+        socket.now_ms = due - 1;
+        assert!(socket.handle(SocketEvent::Tick).is_empty());
+        socket.now_ms = due;
+        assert_eq!(sent(&socket.handle(SocketEvent::Tick)), [frame]);
+        assert_eq!(socket.board.next_tick_ms(), Some(due + keepalive_ms));
+    }
+}
+
+#[test]
+fn pings_are_answered_before_any_map_is_attached() {
+    let mut socket = Socket::new();
+    assert_eq!(sent(&socket.says(hocuspocus::ping())), [hocuspocus::pong()]);
+    assert!(socket.says(hocuspocus::pong()).is_empty());
+}
+
+#[test]
+fn a_stateless_text_goes_to_the_room() {
+    let mut socket = Socket::with(Access::ReadOnly);
+    socket.attach("a");
+    let out = socket.says(said("a", &Message::Stateless("hello".into())));
+    assert!(
+        matches!(&out[..], [SocketEffect::Room(_, ToRoom::Stateless(text))] if text == "hello")
+    );
+}
+
+#[test]
+fn who_breaks_the_protocol_is_reset_and_heard_no_more() {
+    let mut socket = Socket::new();
+    socket.attach("a");
+    assert_eq!(
+        closed(&socket.says(Bytes::from_static(&[9, 9]))),
+        Some(RESET)
+    );
+    assert!(socket.says(token("a", None)).is_empty());
+    assert_eq!(socket.board.next_tick_ms(), None);
+}
+
+#[test]
+fn whoever_should_come_back_is_closed_with_a_code_after_which_it_does() {
+    for (reason, code) in [
+        (CloseReason::Restarting, 1012),
+        (CloseReason::Unavailable("later"), 4503),
+        (CloseReason::Corrupt("no".into()), 4205),
+    ] {
+        let mut socket = Socket::new();
+        let a = socket.attach("a");
+        assert_eq!(closed(&socket.lane(a, Event::Stop(reason))), Some(code));
+    }
+}
+
+/// What one map of a socket was told, for the law below.
+struct Told {
+    lane: LaneId,
+    updates: u64,
+    answers: u64,
+    /// Updates with the room, by number.
+    waiting: BTreeSet<u64>,
+}
+
+impl Told {
+    fn hear(&mut self, name: &str, out: &[SocketEffect]) -> (u64, u64) {
+        let count = |wanted: Answer| {
+            let wanted = answer(name, wanted);
+            sent(out)
+                .into_iter()
+                .filter(|frame| *frame == wanted)
+                .count() as u64
+        };
+        self.waiting
+            .extend(told(out).into_iter().map(|(lane, number)| {
+                assert_eq!(lane, self.lane);
+                number
+            }));
+        let (applied, refused) = (count(Answer::Applied), count(Answer::Refused));
+        self.answers += applied + refused;
+        (applied, refused)
+    }
+
+    fn settle(&mut self, name: &str, socket: &mut Socket, upto: u64) {
+        let above = self.waiting.split_off(&(upto + 1));
+        let due = std::mem::replace(&mut self.waiting, above).len() as u64;
+        let out = socket.lane(self.lane, Event::Settled { upto });
+        assert_eq!(
+            self.hear(name, &out),
+            (due, 0),
+            "what is durable now, and no more"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_update_is_answered_once_and_not_before_it_is_durable(
+        steps in prop::collection::vec((0u8..9, 0usize..3, any::<prop::sample::Index>()), 0..120),
+    ) {
+        const NAMES: [&str; 3] = ["a", "b", "a\0s"];
+        let mut socket = Socket::new();
+        let mut maps: BTreeMap<&str, Told> = BTreeMap::new();
+        for (what, which, pick) in steps {
+            let name = NAMES[which];
+            let Some(map) = maps.get_mut(name) else {
+                let lane = socket.sync(name);
+                let told = Told { lane, updates: 0, answers: 0, waiting: BTreeSet::new() };
+                maps.insert(name, told);
+                continue;
+            };
+            let picked = (!map.waiting.is_empty()).then(|| pick.get(&Vec::from_iter(map.waiting.clone())).to_owned());
+            match (what, picked) {
+                (0, _) => {
+                    socket.says(detach(name));
+                    maps.remove(name);
+                }
+                (1..=4, _) => {
+                    let bytes: [&'static [u8]; 4] = [&UPDATE, &EMPTY, &[9, 9], &[]];
+                    let bytes = bytes[usize::from(what) - 1];
+                    let out = socket.says(update(name, bytes));
+                    map.updates += 1;
+                    prop_assert_eq!(map.hear(name, &out).0, 0, "durable before the room says so");
+                }
+                (5 | 6, Some(upto)) => map.settle(name, &mut socket, upto),
+                (7, Some(number)) => {
+                    map.waiting.remove(&number);
+                    let reason = Refusal::Corrupt("no".into());
+                    let out = socket.lane(map.lane, Event::Refused { number, reason });
+                    prop_assert_eq!(map.hear(name, &out), (0, 1));
+                }
+                _ => {
+                    let out = socket.says(step1(name));
+                    prop_assert_eq!(map.hear(name, &out), (0, 0));
+                }
+            }
+        }
+        for (name, mut map) in maps {
+            if let Some(last) = map.waiting.last().copied() {
+                map.settle(name, &mut socket, last);
+            }
+            prop_assert_eq!(map.answers, map.updates, "exactly one each");
+        }
+    }
+
+    #[test]
+    fn whatever_a_peer_sends_nothing_comes_after_the_end(
+        frames in prop::collection::vec(prop::collection::vec(0u8..12, 0..12), 0..40),
+    ) {
+        let mut socket = Socket::new();
+        socket.attach("a");
+        let mut ended = false;
+        for frame in frames {
+            let out = socket.says(frame.into());
+            prop_assert!(!ended || out.is_empty());
+            ended |= closed(&out).is_some();
+            prop_assert!(socket.board.maps() <= MAPS_PER_SOCKET_MAX);
+        }
+    }
+}
