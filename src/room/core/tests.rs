@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::room::HeldLimits;
-use mapweave_proto::{concat, scan};
+use mapweave_proto::{Message, concat, scan};
 use yrs::{Doc, Map, Transact, WriteTxn};
 
 const ALICE: SessionId = SessionId(1);

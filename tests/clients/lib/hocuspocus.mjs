@@ -54,6 +54,8 @@ export class HocuspocusSocket {
 
   close() {
     for (const map of this.#maps) map.close();
+    // A provider that is destroyed while it waits to connect again would go on for ever.
+    this.socket.connect = async () => {};
     this.socket.destroy();
   }
 }
@@ -93,5 +95,6 @@ export class HocuspocusMap {
 
   close() {
     this.provider.destroy();
+    this.doc.destroy();
   }
 }
