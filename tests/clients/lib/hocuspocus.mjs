@@ -89,7 +89,10 @@ export class HocuspocusMap {
 
   /** Everything that this client has is durable. */
   async synced() {
-    await until(`${this.provider.configuration.name} is synced`, () => this.provider.synced && !this.provider.hasUnsyncedChanges);
+    await until(
+      `${this.provider.configuration.name} is synced`,
+      () => this.provider.synced && !this.provider.hasUnsyncedChanges,
+    );
     return this;
   }
 
