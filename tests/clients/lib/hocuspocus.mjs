@@ -54,6 +54,8 @@ export class HocuspocusSocket {
 
   close() {
     for (const map of this.#maps) map.close();
+    // A provider that is destroyed while it waits to connect again would go on for ever.
+    this.socket.connect = async () => {};
     this.socket.destroy();
   }
 }
@@ -87,11 +89,15 @@ export class HocuspocusMap {
 
   /** Everything that this client has is durable. */
   async synced() {
-    await until(`${this.provider.configuration.name} is synced`, () => this.provider.synced && !this.provider.hasUnsyncedChanges);
+    await until(
+      `${this.provider.configuration.name} is synced`,
+      () => this.provider.synced && !this.provider.hasUnsyncedChanges,
+    );
     return this;
   }
 
   close() {
     this.provider.destroy();
+    this.doc.destroy();
   }
 }

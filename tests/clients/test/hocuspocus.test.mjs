@@ -9,7 +9,10 @@ import { random, until } from '../lib/wait.mjs';
 
 const ROUNDS = 5;
 const YWebsocket = VERSIONS['y-websocket 3.1'];
-const stored = async (server, map) => docOf(await server.state(map)).getMap('feat').toJSON();
+const stored = async (server, map) =>
+  docOf(await server.state(map))
+    .getMap('feat')
+    .toJSON();
 
 for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   test(`${name}: two maps share one socket and nothing else`, async (t) => {
