@@ -19,7 +19,7 @@ MAPDOC_SOURCES := $(shell find web/src/mapdoc -type f -not -name '*.test.ts')
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium need-node need-cargo
+.PHONY: help run test bench crash converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,13 +27,16 @@ help: ## This list
 run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
 	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
 
-test: need-cargo web demo-data client-tests chromium ## Install what the tests need and run every test, cheap ones first
+test: need-cargo web demo-data client-tests chromium gdal ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
-bench: release ## Measure appends and restarts; with LOADGEN=FOLDER also load beside other servers
+bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
 	@mkdir -p bench-results
-	cargo bench --locked -p mapweave --bench store | tee bench-results/store.txt
-	@tail -n 1 bench-results/store.txt > bench-results/store.json
+	@for bench in store geometry model; do \
+	  cargo bench --locked -p mapweave --bench $$bench > bench-results/$$bench.txt || exit 1; \
+	  cat bench-results/$$bench.txt; \
+	  tail -n 1 bench-results/$$bench.txt > bench-results/$$bench.json; \
+	done
 	@[ -z "$(LOADGEN)" ] || LOADGEN="$(LOADGEN)" benches/load.sh $(SCENARIOS) $(PEERS)
 
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
@@ -87,6 +90,9 @@ target/demo/us-counties.geojson: web/node_modules/.ready web/scripts/demo-data.m
 
 chromium:
 	@CHROMIUM="$(CHROMIUM)" scripts/need-chromium.sh
+
+gdal:
+	@scripts/need-gdal.sh
 
 need-node:
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: install Node 20 or newer with npm (on Debian: https://nodejs.org/ or the package nodejs), then run make again." >&2; exit 1; }

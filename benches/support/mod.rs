@@ -1,4 +1,6 @@
-//! What benchmarks of geometry and of the model share: seeded numbers, rings, memory.
+//! What benchmarks of geometry and of the model share: seeded numbers, rings, memory, processor time.
+
+#![allow(dead_code, reason = "no benchmark uses all of it")]
 
 /// Numbers from a seed (SplitMix64).
 pub struct Random(u64);
@@ -25,11 +27,12 @@ impl Random {
     }
 }
 
-/// A valid ring around a centre, open, flat, rough as a coast: its radius wanders between 80 and 100 %.
+/// A valid ring around a centre, open, flat, rough as a coast: its radius wanders between 80 and 100 % by
+/// up to half an edge at a time.
 pub fn ring(vertices: usize, radius: f64, centre: [f64; 2], random: &mut Random) -> Vec<f64> {
-    let mut share: f64 = 0.9;
+    let (mut share, step) = (0.9_f64, std::f64::consts::PI / vertices as f64);
     let corner = |at: usize| {
-        share = (share + random.between(-0.01, 0.01)).clamp(0.8, 1.0);
+        share = (share + random.between(-step, step)).clamp(0.8, 1.0);
         let angle = at as f64 / vertices as f64 * std::f64::consts::TAU;
         [
             centre[0] + radius * share * angle.cos(),
@@ -45,4 +48,16 @@ pub fn resident_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+/// Milliseconds that this thread has had a processor, as Linux counts them; elsewhere those of the clock.
+pub fn cpu_ms() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let on_cpu = text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+    let clock = || {
+        std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0.0, |since| since.as_secs_f64() * 1e9)
+    };
+    on_cpu.unwrap_or_else(clock) / 1e6
 }

@@ -105,6 +105,15 @@ pub struct ImportArgs {
     /// Format of the files [default: by file name or content]
     #[arg(long, value_name = "FORMAT", value_parser = super::import::Source::parse)]
     pub(super) format: Option<super::import::Source>,
+    /// Reference system of the coordinates, as in EPSG:25832, whatever the files say [default: what they say, else WGS 84]
+    #[arg(long, value_name = "CRS")]
+    pub(super) crs: Option<crate::formats::Crs>,
+    /// Column of longitudes or eastings, in formats of columns [default: lon, lng, long, longitude, x or easting]
+    #[arg(long, value_name = "COLUMN", requires = "y")]
+    pub(super) x: Option<String>,
+    /// Column of latitudes or northings [default: lat, latitude, y or northing]
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    pub(super) y: Option<String>,
     /// Bring back features that were deleted from the map
     #[arg(long)]
     pub(super) restore: bool,
@@ -136,6 +145,12 @@ pub struct ExportArgs {
     /// Only features that reach into this box, in degrees; west > east crosses the antimeridian
     #[arg(long, value_name = "W,S,E,N", allow_hyphen_values = true)]
     pub(super) bbox: Option<crate::geometry::BBox>,
+    /// Round coordinates to so many decimals; 7 are about a centimetre [default: not rounded]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=i64::from(crate::formats::PRECISION_MAX)))]
+    pub(super) precision: Option<u8>,
+    /// Write the box around each feature and around all of them (GeoJSON only)
+    #[arg(long)]
+    pub(super) with_bbox: bool,
     #[command(flatten)]
     pub(super) target: TargetArgs,
 }

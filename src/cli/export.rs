@@ -13,7 +13,7 @@ use super::args::ExportArgs;
 use super::console::Console;
 use super::target::{self, Intent};
 use crate::config::{Config, Environment};
-use crate::formats::{self, ExportError, ExportFilter, Format};
+use crate::formats::{self, ExportError, ExportFilter, ExportOptions, Format};
 use crate::model::MapView;
 use crate::room::{HeldLimits, Refused, Replica};
 use crate::{Error, Exit};
@@ -37,12 +37,15 @@ impl Sink {
     /// For a name that is none, with those that are.
     pub fn parse(name: &str) -> Result<Self, String> {
         match Format::from_name(name) {
-            Some(format) => Ok(Self::Features(format)),
+            Some(format) if format.is_writable() => Ok(Self::Features(format)),
             None if name == "yjs" => Ok(Self::Update),
-            None => Err(format!(
-                "formats are {}, yjs",
-                Format::ALL.map(Format::name).join(", ")
-            )),
+            _ => {
+                let writable = Format::ALL
+                    .into_iter()
+                    .filter(|format| format.is_writable());
+                let names: Vec<&str> = writable.map(Format::name).collect();
+                Err(format!("formats to write are {}, yjs", names.join(", ")))
+            }
         }
     }
 
@@ -107,6 +110,7 @@ enum Content {
         view: Box<MapView>,
         format: Format,
         filter: ExportFilter,
+        options: ExportOptions,
     },
 }
 
@@ -128,10 +132,15 @@ impl Content {
             layer: args.layer.clone(),
             bbox: args.bbox,
         };
+        let options = ExportOptions {
+            precision: args.precision,
+            with_bbox: args.with_bbox,
+        };
         Ok(Self::Features {
             view,
             format,
             filter,
+            options,
         })
     }
 
@@ -150,7 +159,14 @@ impl Content {
                 view,
                 format,
                 filter,
-            } => match formats::export(view, *format, filter, out) {
+                options,
+            } => match formats::export_with(view, *format, filter, *options, out) {
+                Ok(report) if report.left_out > 0 => Ok(format!(
+                    "{} features written, {} left out because {} cannot hold their geometry,",
+                    report.features,
+                    report.left_out,
+                    format.name()
+                )),
                 Ok(report) => Ok(format!("{} features written", report.features)),
                 Err(ExportError::Io(error)) => Err(failed(error)),
                 Err(other) => Err(Error::Export(other)),

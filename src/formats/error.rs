@@ -5,6 +5,7 @@ use std::fmt;
 use crate::geometry::{Found, PositionError, ShapeFault};
 use crate::model::{InputFault, NESTING_MAX, Place};
 
+use super::crs::UnknownCrs;
 use super::source::RECORD_BYTES_MAX;
 
 /// A record that cannot be imported.
@@ -12,6 +13,8 @@ use super::source::RECORD_BYTES_MAX;
 pub struct RecordError {
     /// Where it starts; record 0 is the file as a whole.
     pub place: Place,
+    /// Its layer, where a file has several.
+    pub layer: Option<String>,
     /// The feature's id, as far as it is known.
     pub id: Option<String>,
     /// What is wrong.
@@ -31,8 +34,10 @@ pub enum Fault {
     #[error("the file is empty")]
     Empty,
     /// Another kind of file.
-    #[error("this is no GeoJSON, it looks like {what}")]
+    #[error("this is no {wanted}, it looks like {what}")]
     Foreign {
+        /// The format that was expected.
+        wanted: &'static str,
         /// A noun with its article.
         what: &'static str,
         /// What to do.
@@ -114,13 +119,30 @@ pub enum Fault {
         /// What it could say.
         expected: &'static str,
     },
-    /// Another reference system.
-    #[error(
-        "the coordinates are in the reference system {found}; GeoJSON is WGS 84 longitude and latitude"
-    )]
-    Crs {
-        /// Its name or definition.
+    /// A reference system that cannot be read.
+    #[error(transparent)]
+    Crs(#[from] UnknownCrs),
+    /// A reference system named after positions were read.
+    #[error("the reference system {found} is named after the features, which were read as WGS 84")]
+    LateCrs {
+        /// Its name.
         found: String,
+    },
+    /// A position that its reference system does not cover.
+    #[error("the position {} {} is outside of what {crs} describes", .position[0], .position[1])]
+    Outside {
+        /// x and y as given.
+        position: [f64; 2],
+        /// The system's name.
+        crs: String,
+    },
+    /// Anything that a format's own rules refuse.
+    #[error("{what}")]
+    Unreadable {
+        /// A whole sentence without its full stop.
+        what: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// A numeric id that every reader would round.
     #[error("the id {0} is a number beyond 2^53, which JSON readers round")]
@@ -162,9 +184,14 @@ impl Fault {
             Self::TooDeep => "flatten the value, or store it as a string of JSON",
             Self::MissingMember { .. } | Self::WrongMember { .. } => "see RFC 7946, section 3",
             Self::UnknownType { .. } => "types are case-sensitive; see RFC 7946, section 1.4",
-            Self::Crs { .. } => {
-                "convert it: `ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES out.geojson IN`"
+            Self::Crs(_) => {
+                "say which one it is with --crs EPSG:CODE, or convert the file: `ogr2ogr -t_srs EPSG:4326 OUT IN`"
             }
+            Self::LateCrs { .. } => {
+                "say it with --crs, or move the member \"crs\" before \"features\""
+            }
+            Self::Outside { .. } => "check the reference system; --crs EPSG:CODE sets another one",
+            Self::Unreadable { hint, .. } => hint,
             Self::RoundedId(_) => "write the id as a string, in quotes",
             Self::DuplicateId { .. } => {
                 "give each feature an id of its own, or remove the repeated record"
@@ -185,7 +212,7 @@ fn geometry_hint(fault: &ShapeFault) -> &'static str {
             ..
         } => {
             if lon.abs() > METRES || lat.abs() > METRES {
-                "these look like metres of a projected system; convert them to WGS 84: `ogr2ogr -t_srs EPSG:4326 -lco RFC7946=YES out.geojson IN`"
+                "these look like metres of a projected system: say which one with --crs, as in --crs EPSG:25832"
             } else if matches!(fault, PositionError::Latitude(_)) && lon.abs() <= 90.0 {
                 "longitude comes first in GeoJSON; they may be swapped"
             } else {
@@ -200,6 +227,28 @@ fn geometry_hint(fault: &ShapeFault) -> &'static str {
 }
 
 impl RecordError {
+    /// The file as a whole is wrong; nothing more comes of it.
+    pub(super) fn of_file(place: Place, fault: Fault) -> Self {
+        Self {
+            place: Place { record: 0, ..place },
+            layer: None,
+            id: None,
+            fault,
+            fatal: true,
+        }
+    }
+
+    /// One record is wrong.
+    pub(super) fn of_record(place: Place, id: Option<String>, fault: Fault) -> Self {
+        Self {
+            place,
+            layer: None,
+            id,
+            fault,
+            fatal: false,
+        }
+    }
+
     /// The record's number, from 1; 0 is the file as a whole.
     #[must_use]
     pub fn record(&self) -> u64 {
@@ -217,10 +266,18 @@ impl fmt::Display for RecordError {
     /// Place and fault, without the hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { record, line, .. } = self.place;
-        match (record, &self.id) {
-            (0, _) => {}
-            (_, None) => write!(f, "record {record} (line {line}): ")?,
-            (_, Some(id)) => write!(f, "record {record} (line {line}, id {id:?}): ")?,
+        if let Some(layer) = &self.layer {
+            write!(f, "layer {layer:?}, ")?;
+        }
+        if record > 0 {
+            write!(f, "record {record}")?;
+            match (line, &self.id) {
+                (0, None) => {}
+                (0, Some(id)) => write!(f, " (id {id:?})")?,
+                (_, None) => write!(f, " (line {line})")?,
+                (_, Some(id)) => write!(f, " (line {line}, id {id:?})")?,
+            }
+            f.write_str(": ")?;
         }
         self.fault.fmt(f)
     }

@@ -5,33 +5,38 @@
 
 use std::io::{self, Read, Write};
 
+use super::crs::FileCrs;
 use super::error::{Fault, RecordError};
+use super::export::ExportOptions;
 use super::geojson::{from_cut, write_feature};
-use super::records::Record;
+use super::records::{Item, Reading, Record};
 use super::sniff::RECORD_SEPARATOR;
 use super::source::Source;
-use crate::model::{Feature, Place};
+use crate::model::Feature;
 
 pub(super) struct Reader<R> {
     source: Source<R>,
     /// What ends a record; none before the start was seen.
     end: Option<u8>,
     records: u64,
+    crs: FileCrs,
+}
+
+impl<R: Read> Reading for Reader<R> {
+    fn next(&mut self) -> Option<Record> {
+        self.read()
+            .unwrap_or_else(|error| Some(Err(self.fatal(Fault::Io(error.to_string())))))
+    }
 }
 
 impl<R: Read> Reader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R, crs: FileCrs) -> Self {
         Self {
+            crs,
             source: Source::new(reader),
             end: None,
             records: 0,
         }
-    }
-
-    /// The next record; an error that is fatal, once.
-    pub(super) fn next(&mut self) -> Option<Record> {
-        self.read()
-            .unwrap_or_else(|error| Some(Err(self.fatal(Fault::Io(error.to_string())))))
     }
 
     fn read(&mut self) -> io::Result<Option<Record>> {
@@ -40,6 +45,7 @@ impl<R: Read> Reader<R> {
             None => {
                 if let Some(foreign) = self.source.open()? {
                     return Ok(Some(Err(self.fatal(Fault::Foreign {
+                        wanted: "GeoJSON",
                         what: foreign.what,
                         hint: foreign.hint,
                     }))));
@@ -65,39 +71,27 @@ impl<R: Read> Reader<R> {
         let mut cut = self.source.end_cut();
         let place = cut.place(self.records);
         cut.bytes.truncate(cut.bytes.trim_ascii_end().len());
-        Ok(Some(match from_cut(&cut) {
-            Ok(content) => Ok((content, place)),
-            Err((id, fault)) => Err(RecordError {
-                place,
-                id,
-                fault,
-                fatal: false,
-            }),
+        Ok(Some(match from_cut(&cut, &self.crs) {
+            Ok((content, notes)) => Ok(Item::new(content, place).noted(notes)),
+            Err((id, fault)) => Err(RecordError::of_record(place, id, fault)),
         }))
     }
 
     fn fatal(&self, fault: Fault) -> RecordError {
-        RecordError {
-            place: Place {
-                record: 0,
-                ..self.source.place(0)
-            },
-            id: None,
-            fault,
-            fatal: true,
-        }
+        RecordError::of_file(self.source.place(0), fault)
     }
 }
 
 /// Writes a text sequence (RFC 8142 §2); how many features it has.
 pub(super) fn write_sequence(
     features: impl Iterator<Item = Feature>,
+    options: ExportOptions,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
     let mut count = 0;
     for feature in features {
         out.write_all(&[RECORD_SEPARATOR])?;
-        write_feature(&feature, out)?;
+        write_feature(&feature, options.with_bbox, out)?;
         out.write_all(b"\n")?;
         count += 1;
     }

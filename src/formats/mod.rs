@@ -4,39 +4,87 @@
 //! do; a file of any size is read in the memory of its largest record. Writing is a function of the document's
 //! content, byte for byte. Nothing here knows a document's inner layout.
 
+mod antimeridian;
+mod archive;
+mod crs;
+mod csv;
+mod decoded;
 mod error;
 mod export;
+mod fgb;
 mod geojson;
 mod geojsonseq;
+mod gpkg;
+mod gpx;
+mod kml;
+mod notes;
 mod records;
+mod shape;
+mod shp;
 mod sniff;
 mod source;
+mod table;
 #[cfg(test)]
 mod tests;
+mod times;
+mod value;
+mod wkb;
+mod wkt;
+mod xml;
 
 use std::ffi::OsStr;
 use std::path::Path;
 
+pub use crs::{Crs, Projected, UnknownCrs};
 pub use error::{Fault, RecordError};
-pub use export::{ExportError, ExportFilter, ExportReport, export};
+pub use export::{
+    ExportError, ExportFilter, ExportOptions, ExportReport, PRECISION_MAX, export, export_with,
+};
 pub use geojson::feature_json;
-pub use records::{Records, read};
+pub use notes::{Note, Notes};
+pub use records::{ReadOptions, Records, read, read_file, read_with};
+pub use shape::Rings;
 pub use source::RECORD_BYTES_MAX;
 
 pub use crate::model::{InputFeature, Place};
 
-/// A file format that can be read and written.
+/// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// GeoJSON (RFC 7946): a `FeatureCollection`; a single feature or geometry is read too.
     GeoJson,
     /// GeoJSON text sequence (RFC 8142), written with record separators; newline-delimited GeoJSON is read too.
     GeoJsonSeq,
+    /// Comma-separated values (RFC 4180) with columns of coordinates or of well-known text.
+    Csv,
+    /// GPX 1.1: waypoints, routes, tracks.
+    Gpx,
+    /// KML 2.2: placemarks in folders.
+    Kml,
+    /// KML in a zip archive.
+    Kmz,
+    /// GeoPackage 1.3: one table per layer.
+    GeoPackage,
+    /// FlatGeobuf 3: one layer.
+    FlatGeobuf,
+    /// Shapefiles in a zip archive; read only.
+    Shapefile,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::GeoJson, Self::GeoJsonSeq];
+    pub const ALL: [Self; 9] = [
+        Self::GeoJson,
+        Self::GeoJsonSeq,
+        Self::Csv,
+        Self::Gpx,
+        Self::Kml,
+        Self::Kmz,
+        Self::GeoPackage,
+        Self::FlatGeobuf,
+        Self::Shapefile,
+    ];
 
     /// The name on command lines and in addresses.
     #[must_use]
@@ -44,6 +92,13 @@ impl Format {
         match self {
             Self::GeoJson => "geojson",
             Self::GeoJsonSeq => "geojsonseq",
+            Self::Csv => "csv",
+            Self::Gpx => "gpx",
+            Self::Kml => "kml",
+            Self::Kmz => "kmz",
+            Self::GeoPackage => "gpkg",
+            Self::FlatGeobuf => "flatgeobuf",
+            Self::Shapefile => "shp",
         }
     }
 
@@ -71,12 +126,25 @@ impl Format {
         sniff::format(start)
     }
 
+    /// Whether it can be written too.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        self != Self::Shapefile
+    }
+
     /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
             Self::GeoJson => "application/geo+json",
             Self::GeoJsonSeq => "application/geo+json-seq",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Gpx => "application/gpx+xml",
+            Self::Kml => "application/vnd.google-earth.kml+xml",
+            Self::Kmz => "application/vnd.google-earth.kmz",
+            Self::GeoPackage => "application/geopackage+sqlite3",
+            Self::FlatGeobuf => "application/flatgeobuf",
+            Self::Shapefile => "application/vnd.shp+zip",
         }
     }
 
@@ -93,6 +161,13 @@ impl Format {
                 "ndgeojson",
                 "jsonl",
             ],
+            Self::Csv => &["csv", "tsv"],
+            Self::Gpx => &["gpx"],
+            Self::Kml => &["kml"],
+            Self::Kmz => &["kmz"],
+            Self::GeoPackage => &["gpkg"],
+            Self::FlatGeobuf => &["fgb"],
+            Self::Shapefile => &["zip", "shz"],
         }
     }
 }

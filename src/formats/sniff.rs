@@ -2,10 +2,14 @@
 
 use serde::de::IgnoredAny;
 
-use super::Format;
+use super::{Format, csv};
 
 /// A byte order mark in UTF-8, accepted and skipped (RFC 8259 §8.1 allows that).
 pub(super) const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// Starts an SQLite file.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// Starts a zip archive.
+const ZIP: &[u8] = b"PK\x03\x04";
 /// Starts each record of a JSON text sequence (RFC 7464).
 pub(super) const RECORD_SEPARATOR: u8 = 0x1E;
 
@@ -21,17 +25,17 @@ pub(super) struct Foreign {
 /// Signatures at the start of files, the more telling first.
 const SIGNATURES: [(&[u8], Foreign); 14] = [
     (
-        b"SQLite format 3\0",
+        SQLITE,
         Foreign {
             what: "an SQLite file, perhaps a GeoPackage",
-            hint: CONVERT,
+            hint: SAY_SO,
         },
     ),
     (
-        b"PK\x03\x04",
+        ZIP,
         Foreign {
             what: "a zip archive, perhaps a shapefile or KMZ",
-            hint: "unpack it, then convert it with `ogr2ogr -f GeoJSON out.geojson IN`",
+            hint: SAY_SO,
         },
     ),
     (
@@ -59,14 +63,14 @@ const SIGNATURES: [(&[u8], Foreign); 14] = [
         b"fgb\x03",
         Foreign {
             what: "a FlatGeobuf file",
-            hint: CONVERT,
+            hint: SAY_SO,
         },
     ),
     (
         b"\x00\x00\x27\x0A",
         Foreign {
             what: "a shapefile",
-            hint: CONVERT,
+            hint: "put all its files (.shp, .dbf, .prj, …) into a zip archive",
         },
     ),
     (
@@ -119,6 +123,8 @@ const SIGNATURES: [(&[u8], Foreign); 14] = [
         },
     ),
 ];
+const SAY_SO: &str =
+    "give the file its usual ending, or say which format it has, as in --format gpkg";
 const CONVERT: &str = "convert it first: `ogr2ogr -f GeoJSON out.geojson IN`";
 const IMAGE: &str = "it holds no features";
 const UTF_8: &str = "save it as UTF-8";
@@ -133,10 +139,12 @@ pub(super) fn foreign(start: &[u8]) -> Option<Foreign> {
     }
     let text = start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start();
     if text.starts_with(b"<") {
-        let what = match text {
-            text if contains(text, b"<kml") => "a KML file",
-            text if contains(text, b"<gpx") => "a GPX file",
-            text if contains(text, b"FeatureCollection") || contains(text, b"/gml") => "a GML file",
+        let (what, hint) = match text {
+            text if contains(text, b"<kml") => ("a KML file", SAY_SO),
+            text if contains(text, b"<gpx") => ("a GPX file", SAY_SO),
+            text if contains(text, b"FeatureCollection") || contains(text, b"/gml") => {
+                ("a GML file", CONVERT)
+            }
             text if starts_with_letters(text, b"<!doctype html")
                 || starts_with_letters(text, b"<html") =>
             {
@@ -145,12 +153,9 @@ pub(super) fn foreign(start: &[u8]) -> Option<Foreign> {
                     hint: "download the data itself; the address may need a login",
                 });
             }
-            _ => "an XML file",
+            _ => ("an XML file", CONVERT),
         };
-        return Some(Foreign {
-            what,
-            hint: CONVERT,
-        });
+        return Some(Foreign { what, hint });
     }
     if text.contains(&0) {
         return Some(Foreign {
@@ -166,6 +171,15 @@ pub(super) fn format(start: &[u8]) -> Option<Format> {
     let text = start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start();
     match text.first()? {
         &RECORD_SEPARATOR => Some(Format::GeoJsonSeq),
+        b'S' if start.starts_with(SQLITE) => Some(Format::GeoPackage),
+        b'f' if start.starts_with(b"fgb\x03fgb") => Some(Format::FlatGeobuf),
+        b'P' if start.starts_with(ZIP) => Some(if contains(start, b".kml") {
+            Format::Kmz
+        } else {
+            Format::Shapefile
+        }),
+        b'<' if contains(text, b"<kml") => Some(Format::Kml),
+        b'<' if contains(text, b"<gpx") => Some(Format::Gpx),
         b'{' => {
             let line_end = text
                 .iter()
@@ -180,7 +194,7 @@ pub(super) fn format(start: &[u8]) -> Option<Format> {
                 Format::GeoJson
             })
         }
-        _ => None,
+        _ => csv::looks_like(text).then_some(Format::Csv),
     }
 }
 

@@ -99,6 +99,11 @@ impl<R: Read> Source<R> {
         Ok(found)
     }
 
+    /// What was read ahead: after [`Self::open`] the start of the file.
+    pub(super) fn ahead(&self) -> &[u8] {
+        self.buffer.get(self.at..self.filled).unwrap_or_default()
+    }
+
     /// The next byte, without taking it.
     pub(super) fn peek(&mut self) -> io::Result<Option<u8>> {
         if self.at == self.filled {

@@ -20,6 +20,7 @@ mod reading;
 mod shape;
 mod sphere;
 pub mod validity;
+mod winding;
 
 pub use area::Area;
 pub use bbox::{BBox, BBoxError};

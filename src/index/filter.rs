@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::geometry::{BBox, Geometry};
+use crate::geometry::{Area, BBox, Geometry};
 use crate::model::{Feature, MapView};
 
 /// Conditions on features; all that are set have to hold.
@@ -54,6 +54,8 @@ pub(super) struct Wanted<'a> {
     layers: Option<Vec<String>>,
     /// Around what `intersects` asks for.
     around: Option<BBox>,
+    /// What `intersects` asks for, prepared once for all that is compared with it.
+    meeting: Option<Area>,
 }
 
 impl<'a> Wanted<'a> {
@@ -76,6 +78,7 @@ impl<'a> Wanted<'a> {
             filter,
             layers,
             around: filter.intersects.as_ref().and_then(Geometry::bbox),
+            meeting: filter.intersects.as_ref().map(Area::new),
         })
     }
 
@@ -134,7 +137,6 @@ impl<'a> Wanted<'a> {
     pub(super) fn content(&self, feature: &Feature, place_decided: bool) -> bool {
         let Filter {
             bbox,
-            intersects,
             id,
             properties,
             ..
@@ -143,9 +145,10 @@ impl<'a> Wanted<'a> {
             place_decided
                 || feature.geometry.as_ref().is_some_and(|geometry| {
                     bbox.is_none_or(|area| geometry.intersects(&area))
-                        && intersects
+                        && self
+                            .meeting
                             .as_ref()
-                            .is_none_or(|other| geometry.intersects_geometry(other))
+                            .is_none_or(|area| area.meets(geometry))
                 })
         };
         let id = id.as_ref().is_none_or(|id| {

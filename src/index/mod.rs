@@ -101,7 +101,7 @@ impl FeatureIndex {
     /// Takes in what changed up to `seq`.
     pub fn apply(&mut self, delta: Delta, seq: Seq) {
         let changes = self.view.apply(delta);
-        for fid in &changes.features {
+        for fid in changes.features.keys() {
             self.read(fid, seq);
         }
         if !changes.layers.is_empty() {

@@ -37,7 +37,8 @@ pub(super) fn edits(
     wanted: Option<&Geometry>,
     precision: Precision,
 ) -> Vec<Edit> {
-    if geometry(record, overlays).0.as_ref() == wanted {
+    let present = geometry(record, overlays).0;
+    if present.as_ref() == wanted || same_but_turned(present.as_ref(), wanted) {
         return Vec::new();
     }
     let current = Current::of(record, overlays);
@@ -62,6 +63,18 @@ pub(super) fn edits(
         }
     }
     writer.replace(fid, &current, overlays, wanted)
+}
+
+/// Whether only the directions of rings differ. They say nothing, and exports turn them (RFC 7946 §3.1.6), so that what
+/// comes back from one is no edit.
+fn same_but_turned(present: Option<&Geometry>, wanted: Option<&Geometry>) -> bool {
+    let (Some(Geometry::Shape(present)), Some(Geometry::Shape(wanted))) = (present, wanted) else {
+        return false;
+    };
+    match (present.wound(), wanted.wound()) {
+        (Some(present), None) => present == *wanted,
+        _ => false,
+    }
 }
 
 /// Whether every segment shows, and edits of segments can lead to a shape of the wanted kind.

@@ -8,6 +8,7 @@
 //! [`upsert`] to import many features at once.
 
 mod blame;
+mod changes;
 mod diff;
 mod edit;
 mod edit_error;
@@ -49,6 +50,7 @@ mod view;
 mod writer;
 
 pub use blame::{KeyedGeometry, KeyedSegment, KeyedVertex, PropertyBlame, Version};
+pub use changes::{ChangeKind, Changes, FeatureChange};
 pub use edit_error::EditError;
 pub use editor::{Editor, Plan, Yielded};
 pub use feature::{Edited, Feature, State};
@@ -62,7 +64,7 @@ pub use input::{InputFault, InputFeature, Place};
 pub use json::{NESTING_MAX, canonical, nests_within, sorted};
 pub use late::LatePlan;
 pub use layer::Layer;
-pub use moving::{Changes, Delta, Watch};
+pub use moving::{Delta, Watch};
 pub use note::{Attachment, Note};
 pub use operation::{GeoJson, Operation, VertexMove, VertexName};
 pub use pack::{pack, unpack};

@@ -13,6 +13,8 @@ use yrs::types::PathSegment;
 use yrs::types::map::MapEvent;
 use yrs::{DeepObservable, Doc, Map, Observable, ReadTxn, TransactionMut};
 
+use super::changes::{ChangeKind, Changes};
+use super::json::text;
 use super::layer::Layer;
 use super::schema::{FEAT, FILE, Key, LAYER, META, NOTE, Raw, Root, WHO};
 use super::view::{Entries, MapView, Meta, entries, malformed_key, raw_at, vertices};
@@ -175,44 +177,6 @@ impl Delta {
     }
 }
 
-/// What a [`Delta`] changed in a view.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Ids of features to read again: their record or what overlays them changed. They may be gone, or unknown.
-    pub features: BTreeSet<Box<str>>,
-    /// Ids of layers that changed. Features in a layer that came or went are read differently from now on.
-    pub layers: BTreeSet<Box<str>>,
-    /// Ids of notes.
-    pub notes: BTreeSet<Box<str>>,
-    /// Ids of attachments.
-    pub attachments: BTreeSet<Box<str>>,
-    /// Sessions whose person changed.
-    pub sessions: BTreeSet<Box<str>>,
-    /// Whether the title, the format or its version may have changed.
-    pub meta: bool,
-    /// Whether the list of malformed keys changed.
-    pub malformed_keys: bool,
-}
-
-impl Changes {
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Takes up what changed afterwards.
-    pub fn extend(&mut self, later: Self) {
-        self.features.extend(later.features);
-        self.layers.extend(later.layers);
-        self.notes.extend(later.notes);
-        self.attachments.extend(later.attachments);
-        self.sessions.extend(later.sessions);
-        self.meta |= later.meta;
-        self.malformed_keys |= later.malformed_keys;
-    }
-}
-
 impl MapView {
     /// Moves the view to where the delta was taken. Deltas are applied in the order in which they were taken.
     pub fn apply(&mut self, delta: Delta) -> Changes {
@@ -256,17 +220,18 @@ impl MapView {
         changes: &mut Changes,
     ) {
         match keyed {
-            Keyed::Overlay(root) => {
-                let fid = Key::split(root, &key).map(|key| Box::from(key.fid));
-                let place = self.overlays.get_mut(root as usize);
-                match place.zip(fid) {
-                    Some((entries, fid)) => {
+            Keyed::Overlay(root) => match Key::split(root, &key) {
+                Some(fields) => {
+                    // The key of a text names who began it, not who types.
+                    let writes = raw.is_some() && root != Root::Text;
+                    let sid = Some(fields.sid).filter(|_| writes);
+                    changes.feature(fields.fid).note(ChangeKind::of(root), sid);
+                    if let Some(entries) = self.overlays.get_mut(root as usize) {
                         set(entries, key, raw);
-                        changes.features.insert(fid);
                     }
-                    None => self.put_malformed(root.name(), &key, raw, changes),
                 }
-            }
+                None => self.put_malformed(root.name(), &key, raw, changes),
+            },
             Keyed::Layer => match Key::split_layer(&key).map(|key| Box::from(key.fid)) {
                 Some(lid) => {
                     set(&mut self.layer_entries, key, raw);
@@ -276,7 +241,10 @@ impl MapView {
             },
             Keyed::Feat => {
                 self.vertices += raw.as_ref().map_or(0, vertices);
-                changes.features.insert(key.clone());
+                let items = raw.as_ref().and_then(Raw::array);
+                let sid = items.and_then(|items| text(items.get(1)?));
+                let change = changes.feature(&key);
+                change.note(ChangeKind::Record, sid.map(|sid| &**sid));
                 let before = set(&mut self.feats, key, raw);
                 self.vertices -= before.as_ref().map_or(0, vertices);
             }

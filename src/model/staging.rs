@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use yrs::Any;
 
+use super::changes::Changes;
 use super::edit::Edit;
-use super::moving::{Changes, Keyed};
+use super::moving::Keyed;
 use super::schema::{META, Raw, Root};
 use super::view::{Entries, MapView, under};
 

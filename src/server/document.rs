@@ -93,7 +93,7 @@ where
         named: "limits.state_bytes_max",
         pause_max: upload::PAUSE_MAX,
     };
-    let into = upload::Into {
+    let into = upload::Intake {
         spool: Some(&app.spool),
         unfinished: &app.unfinished,
     };

@@ -4,8 +4,8 @@ use yrs::{Doc, Transact};
 
 use crate::saw;
 
-/// Any bytes are read as any format without harm. What is read can be imported; importing it again, or what is
-/// exported then, writes nothing; and exports are the same every time.
+/// Any bytes are read as any format without harm. What is read can be imported, and importing it again writes nothing;
+/// it can be exported in every format, the same every time; and importing GeoJSON that was exported writes nothing.
 ///
 /// # Panics
 /// Where that is not so.
@@ -39,6 +39,12 @@ fn import(features: &[InputFeature], format: Format) {
         "a second import writes"
     );
 
+    for other in Format::ALL.into_iter().filter(|other| other.is_writable()) {
+        text(&doc, other);
+    }
+    if !matches!(format, Format::GeoJson | Format::GeoJsonSeq) {
+        return;
+    }
     let exported = text(&doc, format);
     let back: Vec<_> = read(&exported[..], format).collect();
     let mut again = Vec::new();

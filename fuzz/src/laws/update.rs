@@ -1,7 +1,7 @@
 use bytes::Bytes;
-use mapweave::model::MapView;
+use mapweave::model::{MapView, Watch};
 use mapweave::room::{HeldLimits, Outcome, Refused, Replica, StateCache, content, summarize};
-use mapweave_proto::{Scanned, concat, scan};
+use mapweave_proto::{LargeUpdate, Ledger, PieceLimits, Scanned, Verdict, concat, scan};
 use yrs::updates::decoder::Decode;
 use yrs::{ReadTxn, Transact};
 
@@ -10,6 +10,9 @@ use crate::saw;
 
 /// Updates of one input.
 const UPDATES_MAX: usize = 12;
+
+/// What pieces are filled up to, in bytes: a struct or two.
+const PIECE_BYTES: usize = 60;
 
 /// Largest input, so that every run is short.
 const INPUT_BYTES_MAX: usize = 16 << 10;
@@ -25,7 +28,8 @@ const HELD: HeldLimits = HeldLimits {
 };
 
 /// Any updates, one after the other, go through the door, the document and back: nothing panics or breaks, what is
-/// refused changes nothing, what was taken is no news a second time, and the state carries everything.
+/// refused changes nothing, what was taken is no news a second time, the state carries everything, and a view that
+/// follows shows what a fresh one does.
 ///
 /// # Panics
 /// Where that is not so.
@@ -35,14 +39,20 @@ pub fn update_path(data: &[u8]) {
     let mut cache = StateCache::default();
     // From here on the cache has to follow.
     assert!(cache.state(&replica).is_ok());
+    let watch = Watch::attach(replica.doc());
+    let mut followed = MapView::new(&replica.doc().transact());
     let mut taken = Vec::new();
     for _ in 0..UPDATES_MAX {
         let Some(piece) = script.piece() else { break };
         match scan(Bytes::copy_from_slice(piece), INPUT_BYTES_MAX) {
             Ok(update) => {
                 check_scanned(&update);
+                check_pieces(replica.ledger(), &update);
                 if take(&mut replica, &mut cache, &update) {
                     taken.push(update);
+                }
+                if let Some(delta) = watch.take(&replica.doc().transact()) {
+                    followed.apply(delta);
                 }
             }
             Err(error) => saw(std::mem::discriminant(&error)),
@@ -55,6 +65,8 @@ pub fn update_path(data: &[u8]) {
         .any(|update| update.bytes().contains(&BIG_INTEGER));
     check_state(&replica, &mut cache, holds_big_integers);
     let view = MapView::new(&replica.doc().transact());
+    assert!(followed.features().eq(view.features()), "features");
+    assert_eq!(followed.report(), view.report());
     saw(("features", view.features().count().min(4)));
     saw(("problems", view.report().len().min(4)));
     let _ = summarize(replica.doc());
@@ -77,6 +89,45 @@ fn check_scanned(update: &Scanned) {
         runs
     };
     assert_eq!(runs(&alone), runs(update), "joined with nothing");
+}
+
+/// What can be taken at once can be taken in pieces, and means the same.
+fn check_pieces(ledger: &Ledger, update: &Scanned) {
+    let limits = PieceLimits {
+        bytes_max: 2 * INPUT_BYTES_MAX,
+        bytes_wanted: PIECE_BYTES,
+    };
+    let large = match LargeUpdate::scan(update.bytes(), limits) {
+        Ok(large) => large,
+        Err(error) => panic!("what is let through is refused as a large update: {error}"),
+    };
+    let Ok(verdict @ (Verdict::Nothing | Verdict::Fresh | Verdict::Overlap)) = ledger.judge(update)
+    else {
+        return;
+    };
+    let mut by_pieces = ledger.clone();
+    let mut pieces = large.pieces(update.bytes());
+    let mut count = 0;
+    loop {
+        let piece = match pieces.next_piece() {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break,
+            Err(error) => panic!("what can be taken cannot be cut: {error}"),
+        };
+        count += 1;
+        match scan(piece, limits.bytes_max).map(|piece| (by_pieces.judge(&piece), piece)) {
+            Ok((Ok(Verdict::Nothing), _)) => {}
+            Ok((Ok(Verdict::Fresh | Verdict::Overlap), piece)) => by_pieces.admit(&piece),
+            other => panic!("piece {count} of what can be taken: {other:?}"),
+        }
+    }
+    assert_eq!(by_pieces.judge(update), Ok(Verdict::Nothing));
+    let mut at_once = ledger.clone();
+    if verdict != Verdict::Nothing {
+        at_once.admit(update);
+    }
+    assert_eq!(by_pieces.state_vector(), at_once.state_vector());
+    saw(("pieces", count.min(4)));
 }
 
 /// Whether the update is part of the replica now, in the document or waiting.

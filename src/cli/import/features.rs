@@ -1,6 +1,5 @@
 //! Features of files, checked and upserted into a copy of the map; what that writes is collected as updates.
 
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,7 @@ use super::input::{Input, Source};
 use super::spool::{Spool, spool_error};
 use super::{FileReport, Gathered, Watched, Wrong, Wrongs, bad_file, bar};
 use crate::Error;
-use crate::formats::{self, InputFeature, Records};
+use crate::formats::{self, Format, InputFeature, ReadOptions, Records, Rings};
 use crate::model::{ImportOptions, Random, Sid, Who, upsert};
 use crate::room::Replica;
 
@@ -86,21 +85,42 @@ fn one(
         ));
     };
     let reader = std::mem::replace(&mut input.reader, Box::new(std::io::empty()));
+    let options = ReadOptions {
+        crs: args.crs.clone(),
+        x: args.x.clone(),
+        y: args.y.clone(),
+        rings: Rings::Turned,
+    };
+    // A GeoPackage is read where it lies: what another program has not merged into it yet lies beside it.
+    let records = match &input.path {
+        Some(path) if format == Format::GeoPackage => {
+            formats::read_file(path, format, &options).map_err(Error::io("open", path))?
+        }
+        _ => formats::read_with(bar.wrap_read(reader), format, &options),
+    };
     let mut good = Good {
-        records: formats::read(bar.wrap_read(reader), format),
+        records,
         file: input.name(),
         wrongs,
         keep_going: args.keep_going,
     };
-    let report = upsert(doc, &mut good, &options(args, input.name()), &mut |_| {});
+    let report = upsert(
+        doc,
+        &mut good,
+        &import_options(args, input.name()),
+        &mut |_| {},
+    );
+    let notes = good.records.notes().iter();
+    let notes = notes.map(|(note, count)| (note.code(), count)).collect();
     Ok(FileReport {
         file: input.name().to_owned(),
         report: report.map_err(|error| bad_file(&input, error))?,
+        notes,
     })
 }
 
 /// The writer is new for every import, like any other session.
-fn options(args: &ImportArgs, file: &str) -> ImportOptions {
+fn import_options(args: &ImportArgs, file: &str) -> ImportOptions {
     let mut random = Random::new(Uuid::now_v7().as_u64_pair().1);
     ImportOptions {
         layer: args.layer.clone(),
@@ -119,14 +139,14 @@ fn options(args: &ImportArgs, file: &str) -> ImportOptions {
 
 /// The good records of a file; the others are noted. After the first wrong one of any file nothing will be written, so
 /// the rest is only checked, unless the good ones are wanted all the same.
-struct Good<'a, R> {
-    records: Records<R>,
+struct Good<'a> {
+    records: Records<'a>,
     file: &'a str,
     wrongs: &'a mut Wrongs,
     keep_going: bool,
 }
 
-impl<R: Read> Iterator for Good<'_, R> {
+impl Iterator for Good<'_> {
     type Item = InputFeature;
 
     fn next(&mut self) -> Option<InputFeature> {
@@ -136,6 +156,7 @@ impl<R: Read> Iterator for Good<'_, R> {
                 Ok(_) => {}
                 Err(error) => self.wrongs.add(Wrong {
                     file: self.file.to_owned(),
+                    layer: error.layer.clone(),
                     record: error.record(),
                     line: error.place.line,
                     id: error.id.clone(),

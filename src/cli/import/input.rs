@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::args::ImportArgs;
 use super::shown;
@@ -28,6 +28,8 @@ pub(super) struct Input {
     pub(super) bytes: Option<u64>,
     pub(super) source: Source,
     pub(super) reader: Box<dyn Read + Send>,
+    /// Where it lies, if it is an ordinary file.
+    pub(super) path: Option<PathBuf>,
 }
 
 impl Source {
@@ -91,7 +93,9 @@ pub(super) fn open(
             return Err(Error::BadFile { file: path, why });
         }
         let bytes = found.is_file().then_some(found.len());
-        known(file, args.format, bytes, Box::new(opened))
+        let mut input = known(file, args.format, bytes, Box::new(opened))?;
+        input.path = found.is_file().then_some(path);
+        Ok(input)
     };
     args.files.iter().map(|file| open(file, stdin)).collect()
 }
@@ -111,6 +115,7 @@ fn known(
             bytes,
             source,
             reader: Box::new(reader),
+            path: None,
         });
     }
     let mut start = Vec::new();
@@ -126,5 +131,6 @@ fn known(
         bytes,
         source,
         reader: Box::new(Cursor::new(start).chain(reader)),
+        path: None,
     })
 }

@@ -9,6 +9,7 @@ mod input;
 mod spool;
 mod update;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use super::console::{Console, Watched};
 use super::table::plain;
 use super::target::{self, Intent, Target};
 use crate::config::{Config, Environment};
+use crate::formats::Note;
 use crate::model::ImportReport;
 use crate::room::{HeldLimits, Refused, Replica};
 use crate::{Error, Exit};
@@ -36,8 +38,11 @@ const NAMED_MAX: usize = 20;
 #[derive(Debug, Clone, Serialize)]
 struct Wrong {
     file: String,
+    /// Its layer, where the file has several.
+    layer: Option<String>,
     /// Counted from 1; 0 is the file as a whole.
     record: u64,
+    /// From 1; 0 where the format has no lines.
     line: u64,
     id: Option<String>,
     what: String,
@@ -73,6 +78,8 @@ struct FileReport {
     file: String,
     #[serde(flatten)]
     report: ImportReport,
+    /// How many records were put right in shape, by the code of [`crate::formats::Note`].
+    notes: BTreeMap<&'static str, u64>,
 }
 
 /// Everything that reading the files yielded.
@@ -226,22 +233,27 @@ impl Wrongs {
         for wrong in &self.named {
             let Wrong {
                 file,
+                layer,
                 record,
                 line,
                 id,
                 what,
                 hint,
             } = wrong;
-            let place = if *record == 0 {
-                String::new()
-            } else {
-                format!(" record {record}, line {line}:")
+            let layer = layer
+                .as_ref()
+                .map(|layer| format!(" layer {layer:?}:"))
+                .unwrap_or_default();
+            let place = match (record, line) {
+                (0, _) => String::new(),
+                (_, 0) => format!(" record {record}:"),
+                _ => format!(" record {record}, line {line}:"),
             };
             let id = id
                 .as_ref()
                 .map(|id| format!(" id {id:?}:"))
                 .unwrap_or_default();
-            console.say(plain(&format!("{file}:{place}{id} {what}; {hint}")));
+            console.say(plain(&format!("{file}:{layer}{place}{id} {what}; {hint}")));
         }
         let unnamed = self.count.saturating_sub(self.named.len() as u64);
         if unnamed > 0 {
@@ -269,6 +281,11 @@ impl FileReport {
             "{file}: {} created, {} changed, {} unchanged{restored}",
             r.created, r.changed, r.unchanged
         ))?;
+        for note in Note::ALL {
+            if let Some(count) = self.notes.get(note.code()) {
+                console.say(format_args!("{file}: {count} {note}"));
+            }
+        }
         if r.skipped_deleted > 0 {
             console.say(format_args!(
                 "{file}: {} were deleted from the map and stay so (--restore brings them back)",

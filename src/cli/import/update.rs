@@ -1,5 +1,6 @@
 //! A Yjs update from a file: what a client kept that a server would not take, or the state of another map.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -75,6 +76,7 @@ pub(super) fn gather(
     let files = vec![FileReport {
         file: input.name().to_owned(),
         report,
+        notes: BTreeMap::new(),
     }];
     Ok(Gathered {
         files,

@@ -1,21 +1,24 @@
 //! From an object as it was written to a feature's content, or to what is wrong with it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::raw::{Node, Nodes, Object};
+use crate::formats::crs::{Crs, FileCrs};
 use crate::formats::error::Fault;
+use crate::formats::notes::NoteSet;
+use crate::formats::shape::{COLLECTION, Raw, settle_rings};
 use crate::formats::source::Cut;
-use crate::geometry::{Coords, Found, Geometry, INTEGER_MAX, Kind, Shape, ShapeFault};
-use crate::model::{Content, NESTING_MAX, SourceId, canonical, nests_within};
+use crate::geometry::{Coords, Found, Geometry, INTEGER_MAX, Kind};
+use crate::model::{Content, SourceId};
 
 /// Longest piece of a file that an error quotes.
 const QUOTE_CHARS: usize = 80;
 
-/// A feature's content, or its id as far as known and what is wrong.
-type Outcome = Result<Content, (Option<String>, Fault)>;
+/// A feature's content with notes, or its id as far as known and what is wrong.
+type Outcome = Result<(Content, NoteSet), (Option<String>, Fault)>;
 
 /// The content of one record: a feature, or a bare geometry as a feature without properties.
-pub(in crate::formats) fn from_cut(cut: &Cut) -> Outcome {
+pub(in crate::formats) fn from_cut(cut: &Cut, crs: &FileCrs) -> Outcome {
     let fault = |fault| Err((None, fault));
     if cut.too_long {
         return fault(Fault::TooLong);
@@ -24,13 +27,13 @@ pub(in crate::formats) fn from_cut(cut: &Cut) -> Outcome {
         return fault(Fault::TooDeep);
     }
     match serde_json::from_slice(&cut.bytes) {
-        Ok(node) => from_node(node),
+        Ok(node) => from_node(node, crs),
         Err(error) => fault(number_or_syntax(&error, cut)),
     }
 }
 
 /// As [`from_cut`], after parsing.
-pub(in crate::formats) fn from_node(node: Node) -> Outcome {
+fn from_node(node: Node, crs: &FileCrs) -> Outcome {
     let object = match node {
         Node::Object(object) => object,
         Node::Odd(found) => {
@@ -55,7 +58,7 @@ pub(in crate::formats) fn from_node(node: Node) -> Outcome {
         None => return Err((None, untyped(&object))),
     };
     match r#type.as_str() {
-        "Feature" => feature(*object),
+        "Feature" => feature(*object, crs),
         "FeatureCollection" => Err((
             None,
             Fault::UnknownType {
@@ -66,11 +69,13 @@ pub(in crate::formats) fn from_node(node: Node) -> Outcome {
         )),
         "Topology" => Err((None, topology())),
         name if name == COLLECTION || Kind::from_name(name).is_some() => {
-            let geometry = geometry(*object).map_err(|fault| (None, fault))?;
-            Ok(Content {
+            let mut notes = NoteSet::default();
+            let geometry = geometry(*object, crs, &mut notes).map_err(|fault| (None, fault))?;
+            let content = Content {
                 geometry: Some(geometry),
                 ..Content::default()
-            })
+            };
+            Ok((content, notes))
         }
         _ => Err((
             None,
@@ -127,26 +132,32 @@ pub(super) fn topology() -> Fault {
     }
 }
 
-const COLLECTION: &str = "GeometryCollection";
 const FEATURE: &str = "the feature";
 const GEOMETRY: &str = "the geometry";
 
-fn feature(object: Object) -> Outcome {
+fn feature(object: Object, crs: &FileCrs) -> Outcome {
     let Object {
         id,
         geometry: shape,
         properties,
-        crs,
+        crs: own,
         mut others,
         ..
     } = object;
     let id = id_of(id).map_err(|fault| (None, fault))?;
     let known = id.as_ref().map(ToString::to_string);
     let fault = |fault| (known.clone(), fault);
-    check_crs(crs.as_ref()).map_err(fault)?;
+    let own = own_crs(own.as_ref(), crs.fixed).map_err(fault)?;
+    let own = own.map(|own| FileCrs {
+        crs: own,
+        fixed: false,
+        rings: crs.rings,
+    });
+    let crs = own.as_ref().unwrap_or(crs);
+    let mut notes = NoteSet::default();
     let shape = match shape {
         None | Some(Node::Odd(Found::Null)) => None,
-        Some(Node::Object(object)) => Some(geometry(*object).map_err(fault)?),
+        Some(Node::Object(object)) => Some(geometry(*object, crs, &mut notes).map_err(fault)?),
         Some(Node::Odd(found)) => {
             return Err(fault(wrong(
                 FEATURE,
@@ -170,12 +181,13 @@ fn feature(object: Object) -> Outcome {
     };
     // A box is derived from the coordinates and would be wrong after the first edit.
     others.remove("bbox");
-    Ok(Content {
+    let content = Content {
         id,
         geometry: shape,
         properties,
         members: others,
-    })
+    };
+    Ok((content, notes))
 }
 
 fn id_of(id: Option<Value>) -> Result<Option<SourceId>, Fault> {
@@ -200,15 +212,19 @@ fn id_of(id: Option<Value>) -> Result<Option<SourceId>, Fault> {
 }
 
 /// The geometry of an object. Collections inside collections are as deep as the parser allows at most.
-fn geometry(object: Object) -> Result<Geometry, Fault> {
+fn geometry(object: Object, crs: &FileCrs, notes: &mut NoteSet) -> Result<Geometry, Fault> {
+    let own = own_crs(object.crs.as_ref(), crs.fixed)?;
+    let raw = raw(object)?;
+    settle_rings(raw, own.as_ref().unwrap_or(&crs.crs), crs.rings, notes)
+}
+
+fn raw(object: Object) -> Result<Raw, Fault> {
     let Object {
         r#type,
         coordinates,
         geometries,
-        crs,
         ..
     } = object;
-    check_crs(crs.as_ref())?;
     let name = match r#type {
         Some(Value::String(name)) => name,
         Some(other) => return Err(wrong(GEOMETRY, "type", Found::of(&other), "a string")),
@@ -230,88 +246,54 @@ fn geometry(object: Object) -> Result<Geometry, Fault> {
             expected,
         });
     };
-    let coords = match coordinates {
-        None => {
-            return Err(Fault::MissingMember {
-                object: GEOMETRY,
-                member: "coordinates",
-            });
-        }
+    match coordinates {
+        None => Err(Fault::MissingMember {
+            object: GEOMETRY,
+            member: "coordinates",
+        }),
         Some(Coords::Odd(found)) if found != Found::MixedPosition => {
-            return Err(wrong(GEOMETRY, "coordinates", found, "an array"));
+            Err(wrong(GEOMETRY, "coordinates", found, "an array"))
         }
-        Some(coords) => coords,
-    };
-    // An empty geometry is legal (RFC 7946 §3.1) and comes back as it was.
-    if coords == Coords::List(Vec::new()) {
-        return Ok(Geometry::Other(json!({"type": name, "coordinates": []})));
-    }
-    match Shape::from_geojson(kind, &coords) {
-        Ok(shape) => Ok(Geometry::Shape(shape)),
-        Err(ShapeFault::MixedDims) => Ok(Geometry::Other(
-            json!({"type": name, "coordinates": coords.to_value()}),
-        )),
-        Err(fault) => Err(Fault::Geometry(fault)),
+        Some(coords) => Ok(Raw::Simple(kind, coords)),
     }
 }
 
-fn collection(geometries: Option<Nodes>) -> Result<Geometry, Fault> {
-    let nodes = match geometries {
-        None => {
-            return Err(Fault::MissingMember {
-                object: GEOMETRY,
-                member: "geometries",
+fn collection(geometries: Option<Nodes>) -> Result<Raw, Fault> {
+    let odd = |found| wrong(GEOMETRY, "geometries", found, "an array of geometries");
+    match geometries {
+        None => Err(Fault::MissingMember {
+            object: GEOMETRY,
+            member: "geometries",
+        }),
+        Some(Nodes::Odd(found)) => Err(odd(found)),
+        Some(Nodes::List(nodes)) => {
+            let members = nodes.into_iter().map(|node| match node {
+                Node::Object(object) => raw(*object),
+                Node::Odd(found) => Err(odd(found)),
             });
+            members.collect::<Result<_, _>>().map(Raw::Collection)
         }
-        Some(Nodes::Odd(found)) => {
-            return Err(wrong(
-                GEOMETRY,
-                "geometries",
-                found,
-                "an array of geometries",
-            ));
-        }
-        Some(Nodes::List(nodes)) => nodes,
-    };
-    let mut members = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        match node {
-            Node::Object(object) => members.push(geometry(*object)?.to_value()),
-            Node::Odd(found) => {
-                return Err(wrong(
-                    GEOMETRY,
-                    "geometries",
-                    found,
-                    "an array of geometries",
-                ));
-            }
-        }
-    }
-    let value = canonical(json!({"type": COLLECTION, "geometries": members}));
-    if nests_within(&value, NESTING_MAX) {
-        Ok(Geometry::Other(value))
-    } else {
-        Err(Fault::TooDeep)
     }
 }
 
-/// Accepts the names under which GeoJSON of 2008 and its writers call WGS 84 longitude and latitude.
-pub(super) fn check_crs(crs: Option<&Value>) -> Result<(), Fault> {
-    let Some(crs) = crs.filter(|crs| !crs.is_null()) else {
-        return Ok(());
+/// The reference system that a member `crs` of GeoJSON of 2008 names; none where it is absent or null, or does not
+/// matter because somebody said another one.
+pub(super) fn own_crs(crs: Option<&Value>, fixed: bool) -> Result<Option<Crs>, Fault> {
+    let Some(crs) = crs.filter(|crs| !crs.is_null() && !fixed) else {
+        return Ok(None);
     };
-    let name = crs.pointer("/properties/name").and_then(Value::as_str);
-    let simple: String = name.unwrap_or_default().to_ascii_uppercase();
-    let last = simple.rsplit([':', '/']).next().unwrap_or_default();
-    let authority = simple.contains("EPSG") && matches!(last, "4326" | "4979");
-    let ogc = matches!(last, "CRS84" | "CRS84H");
-    let word = matches!(simple.as_str(), "WGS84" | "WGS 84");
-    if authority || ogc || word {
-        return Ok(());
-    }
-    Err(Fault::Crs {
-        found: name.map_or_else(|| quote(&crs.to_string()), quote),
-    })
+    // Before 2008 some writers gave the code as a number.
+    let code = crs
+        .pointer("/properties/code")
+        .filter(|_| crs.get("type").and_then(Value::as_str) == Some("EPSG"))
+        .map(|code| format!("EPSG:{code}"));
+    let name = crs
+        .pointer("/properties/name")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .or(code)
+        .unwrap_or_else(|| crs.to_string());
+    Ok(Some(name.parse()?))
 }
 
 /// A parser's error with its place in the file.

@@ -7,12 +7,12 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::feature::{check_crs, esri, from_cut, is_esri, number_or_syntax, topology};
+use super::feature::{esri, from_cut, is_esri, number_or_syntax, own_crs, topology};
+use crate::formats::crs::FileCrs;
 use crate::formats::error::{Fault, RecordError};
-use crate::formats::records::Record;
+use crate::formats::records::{Item, Reading, Record};
 use crate::formats::source::{Broken, Cut, Source};
 use crate::geometry::Found;
-use crate::model::Place;
 
 pub(in crate::formats) struct Reader<R> {
     source: Source<R>,
@@ -21,6 +21,7 @@ pub(in crate::formats) struct Reader<R> {
     records: u64,
     /// The `type` of the top-level object, once it has come.
     r#type: Option<Value>,
+    crs: FileCrs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,18 +40,24 @@ enum State {
 
 const COLLECTION: &str = "the collection";
 
+impl<R: Read> Reading for Reader<R> {
+    fn next(&mut self) -> Option<Record> {
+        self.step()
+    }
+}
+
 impl<R: Read> Reader<R> {
-    pub(in crate::formats) fn new(reader: R) -> Self {
+    pub(in crate::formats) fn new(reader: R, crs: FileCrs) -> Self {
         Self {
             source: Source::new(reader),
             state: State::Start,
             records: 0,
             r#type: None,
+            crs,
         }
     }
 
-    /// The next record; an error that is fatal, once.
-    pub(in crate::formats) fn next(&mut self) -> Option<Record> {
+    fn step(&mut self) -> Option<Record> {
         loop {
             let step = match self.state {
                 State::Start => self.start(),
@@ -78,6 +85,7 @@ impl<R: Read> Reader<R> {
             .map_err(|error| self.broken(Broken::Io(error), COLLECTION))?
         {
             return Err(self.fatal(Fault::Foreign {
+                wanted: "GeoJSON",
                 what: foreign.what,
                 hint: foreign.hint,
             }));
@@ -137,7 +145,10 @@ impl<R: Read> Reader<R> {
             }
             if name == "crs" {
                 let crs: Option<Value> = serde_json::from_slice(self.source.cut_from(start)).ok();
-                check_crs(crs.as_ref()).map_err(|fault| self.fatal(fault))?;
+                let own = own_crs(crs.as_ref(), self.crs.fixed);
+                if let Some(own) = own.map_err(|fault| self.fatal(fault))? {
+                    self.crs.crs = own;
+                }
             }
             match self.peek()? {
                 Some(b',') => self.source.take(b','),
@@ -227,10 +238,9 @@ impl<R: Read> Reader<R> {
         self.source.start_cut();
         let place = self.source.place(self.records + 1);
         if let Err(broken) = self.source.value() {
-            return Err(RecordError {
-                place,
-                ..self.broken(broken, "the record")
-            });
+            let mut error = self.broken(broken, "the record");
+            error.place = place;
+            return Err(error);
         }
         let cut = self.source.end_cut();
         if cut.bytes.is_empty() {
@@ -277,7 +287,14 @@ impl<R: Read> Reader<R> {
             let value = value.map_err(|error| self.fatal(number_or_syntax(&error, &cut)))?;
             match name.as_str() {
                 "type" => self.r#type = Some(value),
-                "crs" => check_crs(Some(&value)).map_err(|fault| self.fatal(fault))?,
+                "crs" => {
+                    let own = own_crs(Some(&value), self.crs.fixed);
+                    let own = own.map_err(|fault| self.fatal(fault))?;
+                    if let Some(own) = own.filter(|own| *own != self.crs.crs && self.records > 0) {
+                        let found = own.to_string();
+                        return Err(self.fatal(Fault::LateCrs { found }));
+                    }
+                }
                 "features" => {
                     let found = "the collection has two members \"features\"".to_owned();
                     return Err(self.fatal(Fault::NotGeoJson {
@@ -333,14 +350,9 @@ impl<R: Read> Reader<R> {
     fn record(&mut self, cut: &Cut) -> Record {
         self.records += 1;
         let place = cut.place(self.records);
-        match from_cut(cut) {
-            Ok(content) => Ok((content, place)),
-            Err((id, fault)) => Err(RecordError {
-                place,
-                id,
-                fault,
-                fatal: false,
-            }),
+        match from_cut(cut, &self.crs) {
+            Ok((content, notes)) => Ok(Item::new(content, place).noted(notes)),
+            Err((id, fault)) => Err(RecordError::of_record(place, id, fault)),
         }
     }
 
@@ -358,16 +370,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn fatal(&self, fault: Fault) -> RecordError {
-        let place = Place {
-            record: 0,
-            ..self.source.place(0)
-        };
-        RecordError {
-            place,
-            id: None,
-            fault,
-            fatal: true,
-        }
+        RecordError::of_file(self.source.place(0), fault)
     }
 
     fn broken(&self, broken: Broken, within: &'static str) -> RecordError {

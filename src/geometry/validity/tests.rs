@@ -317,6 +317,36 @@ fn nearby_vertices_of_a_small_parcel_are_not_joined_by_a_repair() {
     assert_eq!(counts, [4, 1, 0], "{text}");
 }
 
+#[test]
+fn a_suggestion_is_found_for_a_ring_that_crosses_itself_anywhere() {
+    let mut random = crate::model::Random::new(1);
+    for count in [8_usize, 100] {
+        for at in 0..count - 1 {
+            let mut ring: Vec<[f64; 2]> = (0..count)
+                .map(|at| {
+                    let (radius, angle) = (
+                        0.4 + 0.1 * random.unit(),
+                        at as f64 / count as f64 * std::f64::consts::TAU,
+                    );
+                    [8.0 + radius * angle.cos(), 47.0 + radius * angle.sin()]
+                })
+                .collect();
+            ring.swap(at, at + 1);
+            let shape = Shape::new(Kind::Polygon, Dims::Two, vec![vec![ring.concat()]]).unwrap();
+            let found = shape_faults(&shape, Limits::default());
+            if found
+                .iter()
+                .any(|fault| fault.severity() == Severity::Error)
+            {
+                assert!(
+                    repair(&Geometry::Shape(shape)).is_some(),
+                    "{count} {at}: {found:?}"
+                );
+            }
+        }
+    }
+}
+
 /// Small whole coordinates, so that touching, overlapping and equal places are as common as crossings.
 fn small_ring(vertices: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec((0..9_i32, 0..9_i32), vertices).prop_map(|ring| {

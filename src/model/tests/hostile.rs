@@ -81,7 +81,7 @@ proptest! {
             plan.write(&mut doc.transact_mut());
             if let Some(delta) = watch.take(&doc.transact()) {
                 let changes = moved.apply(delta);
-                for fid in &changes.features {
+                for fid in changes.features.keys() {
                     prop_assert!(touched.iter().any(|touched| **touched == **fid), "{} {}", operation, fid);
                 }
             }

@@ -120,6 +120,30 @@ fn touch(feature: &mut Value, at: &prop::sample::Index, position: &[f64]) {
     }
 }
 
+/// The feature with its rings in one of their two directions, since files are wound as RFC 7946 says when they are read.
+fn either_way(feature: &Value) -> Value {
+    fn turn(coordinates: &mut Value, levels: usize) {
+        let items = coordinates.as_array_mut().unwrap();
+        if levels > 0 {
+            items.iter_mut().for_each(|item| turn(item, levels - 1));
+            return;
+        }
+        let turned: Vec<Value> = items.iter().rev().cloned().collect();
+        let text = |items: &Vec<Value>| -> String { items.iter().map(Value::to_string).collect() };
+        if text(&turned) < text(items) {
+            *items = turned;
+        }
+    }
+    let mut feature = crate::model::canonical(feature.clone());
+    let levels = match feature["geometry"]["type"].as_str() {
+        Some("Polygon") => 1,
+        Some("MultiPolygon") => 2,
+        _ => return feature,
+    };
+    turn(&mut feature["geometry"]["coordinates"], levels);
+    feature
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -143,7 +167,7 @@ proptest! {
         import(&doc, &versions[0]);
         let shown: Vec<Value> = features(&doc).iter().map(|text| serde_json::from_str(text).unwrap()).collect();
         for (shown, given) in shown.iter().zip(&versions[0]) {
-            prop_assert_eq!(crate::model::canonical(shown.clone()), crate::model::canonical(given.clone()));
+            prop_assert_eq!(either_way(shown), either_way(given));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tests of reading and importing together, over whole documents.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod blaming;
 mod concurrent_inserts;
 mod converging;
 mod edits;
@@ -12,6 +13,8 @@ mod moving;
 mod operating;
 mod people;
 mod reading;
+mod undoing;
+mod upkeep;
 mod vectors;
 mod vertex_edits;
 

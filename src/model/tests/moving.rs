@@ -7,7 +7,7 @@ use yrs::{Any, Doc, Map, Out, Text, TextPrelim, Transact, Update, WriteTxn};
 use super::reading::any_entry;
 use super::{doc, json, put, put_any, update_of};
 use crate::formats::feature_json;
-use crate::model::{Changes, MapView, Watch};
+use crate::model::{ChangeKind, Changes, MapView, Watch};
 
 /// Everything that a view says, as text.
 fn all(view: &MapView) -> Vec<String> {
@@ -64,7 +64,7 @@ impl Followed {
         assert_eq!(all(&self.view), all(&fresh));
         // Whoever read the named features again knows all.
         for fid in fresh.fids().union(&before.fids()) {
-            if !changes.features.contains(*fid) && changes.layers.is_empty() {
+            if !changes.features.contains_key(*fid) && changes.layers.is_empty() {
                 assert_eq!(before.feature(fid), fresh.feature(fid), "{fid}");
                 assert_eq!(before.problems_of(fid), fresh.problems_of(fid), "{fid}");
             }
@@ -98,7 +98,16 @@ fn changes_name_what_to_read_again() {
         ],
     );
     let changes = followed.check();
-    assert_eq!(names(&changes.features), ["f", "g"]);
+    let change = |fid: &str| {
+        let change = &changes.features[fid];
+        (
+            change.kinds().collect::<Vec<_>>(),
+            change.by().collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(change("f"), (vec![ChangeKind::Record], vec!["maker"]));
+    assert_eq!(change("g"), (vec![ChangeKind::Properties], vec!["alice"]));
+    assert_eq!(changes.features.len(), 2);
     assert_eq!(names(&changes.layers), ["roads"]);
     assert_eq!(
         (names(&changes.notes), names(&changes.attachments)),
@@ -122,9 +131,9 @@ fn a_key_stroke_in_a_text_names_its_feature() {
         let texts = txn.get_or_insert_map("text");
         texts.insert(&mut txn, "f/alice/note", TextPrelim::new("typed"))
     };
-    assert_eq!(names(&followed.check().features), ["f"]);
+    assert!(followed.check().features.keys().map(|fid| &**fid).eq(["f"]));
     text.push(&mut followed.doc.transact_mut(), " together");
-    assert_eq!(names(&followed.check().features), ["f"]);
+    assert!(followed.check().features.keys().map(|fid| &**fid).eq(["f"]));
     assert_eq!(
         followed.view.feature("f").unwrap().properties["note"],
         "typed together"
@@ -157,7 +166,7 @@ fn an_entry_without_a_value_is_followed_too() {
         txn.get_or_insert_map("prop").remove(&mut txn, "malformed");
     }
     let changes = followed.check();
-    assert!(changes.features.contains("f") && changes.malformed_keys);
+    assert!(changes.features.contains_key("f") && changes.malformed_keys);
 }
 
 #[test]
@@ -246,4 +255,37 @@ proptest! {
         }
         docs.iter_mut().for_each(|followed| drop(followed.check()));
     }
+}
+
+#[test]
+fn changes_say_what_of_a_feature_changed_and_who_wrote_it() {
+    let mut followed = Followed::new(1);
+    put(
+        &followed.doc,
+        &[("feat", "f", json!([1, "maker", 0, null, "{}", ""]))],
+    );
+    let mut changes = followed.check();
+    put(
+        &followed.doc,
+        &[
+            ("gone", "f/bobby", json!([2, 0])),
+            ("vert", "f/alice/0/0.0.U000", json!([2, 1, 1])),
+            ("attr", "f/alice/style", json!([2, {}])),
+        ],
+    );
+    changes.extend(followed.check());
+    let change = changes.features["f"].clone();
+    let all = ["Record", "Geometry", "Attributes", "Deletion"];
+    assert!(change.kinds().map(|kind| format!("{kind:?}")).eq(all));
+    let mut by: Vec<&str> = change.by().collect();
+    by.sort_unstable();
+    assert_eq!(by, ["alice", "bobby", "maker"]);
+    // What only goes was written by nobody.
+    {
+        let mut txn = followed.doc.transact_mut();
+        txn.get_or_insert_map("gone").remove(&mut txn, "f/bobby");
+    }
+    let changes = followed.check();
+    assert!(changes.features["f"].kinds().eq([ChangeKind::Deletion]));
+    assert_eq!(changes.features["f"].by().count(), 0);
 }

@@ -1,12 +1,12 @@
-//! Several operations at once, edits of older versions, who did what, and upkeep.
+//! Several operations at once, and edits of older versions.
 
 use serde_json::{Value, json};
 use yrs::Transact;
 
 use super::people::{Person, create, insert, line, move_vertex, set, shown, square};
-use super::{doc, feature, inputs, put, record, update_of, view};
+use super::{feature, inputs, update_of};
 use crate::geometry::Geometry;
-use crate::model::{EditError, Editor, Operation, PURGE_AFTER_S, Plan, Random, Sid, State};
+use crate::model::{Editor, Operation, Plan, Random, Sid, State};
 
 fn operations(values: &[Value]) -> Vec<Operation> {
     let parsed = values
@@ -248,149 +248,6 @@ fn a_geometry_is_changed_by_as_few_edits_as_possible() {
         }
         assert_eq!(shown(&alice.view()).1, Vec::<String>::new(), "{wanted}");
     }
-}
-
-#[test]
-fn every_vertex_and_property_says_who_set_it_and_shapes_lead_to_keys() {
-    let mut alice = Person::new("alice", 1);
-    let mut bobby = Person::new("bobby", 2);
-    alice.act(1000, square());
-    bobby.receive(&update_of(&alice.doc));
-    bobby.act(2000, move_vertex("0.0", "U002", json!([12, 12])));
-    let hole = json!({"op": "add_segment", "fid": "f", "part": "0", "coordinates": [[6, 6], [6, 8], [8, 8]]});
-    let segment = bobby.act(2500, hole).0.segment.unwrap();
-    bobby.act(2600, set("crop", json!("rye")));
-    bobby.act(2700, json!({"op": "edit_text", "fid": "f", "name": "note", "index": 0, "delete": 0, "insert": "wet"}));
-    let view = bobby.view();
-    let keyed = view.keyed_geometry("f").unwrap();
-    let by = |vertex: (usize, usize, usize)| {
-        let (segment, vertex) = keyed.locate(vertex.0, vertex.1, vertex.2).unwrap();
-        (
-            segment.name(),
-            vertex.key.clone(),
-            vertex.set.sid.clone(),
-            vertex.set.t,
-        )
-    };
-    assert_eq!(
-        by((0, 0, 0)),
-        ("0.0".into(), "U000".into(), "alice".into(), 1000)
-    );
-    assert_eq!(
-        by((0, 0, 2)),
-        ("0.0".into(), "U002".into(), "bobby".into(), 2000)
-    );
-    assert_eq!(
-        by((0, 2, 1)),
-        (segment, "U001".into(), "bobby".into(), 2500)
-    );
-    assert!(
-        keyed.locate(0, 3, 0).is_none()
-            && keyed.locate(1, 0, 0).is_none()
-            && keyed.locate(0, 0, 4).is_none()
-    );
-    let blame = view.property_blame("f");
-    let who: Vec<_> = blame
-        .iter()
-        .map(|p| {
-            (
-                p.name.as_str(),
-                p.set.sid.as_str(),
-                p.set.t,
-                p.versions.len(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        who,
-        [
-            ("crop", "bobby", 2600, 1),
-            ("note", "bobby", 2700, 0),
-            ("owner", "alice", 1000, 0)
-        ]
-    );
-    assert_eq!(view.who("bobby").unwrap().name, "bobby");
-}
-
-#[test]
-fn shapes_lead_to_keys_past_what_does_not_show() {
-    let doc = doc(1);
-    // The first line has one vertex, so that the second shows as the first; the third has two pieces.
-    let lines = json!([[[0, 0]], [[1, 0], [1, 1]], [[2, 0]]]);
-    put(&doc, &[("feat", "f", record(5, lines, "{}"))]);
-    let mut alice = Person::new("alice", 2);
-    alice.receive(&update_of(&doc));
-    alice.act(
-        2000,
-        json!({"op": "add_segment", "fid": "f", "part": "2", "coordinates": [[2, 5], [2, 6]]}),
-    );
-    let view = alice.view();
-    let keyed = view.keyed_geometry("f").unwrap();
-    let shape = view.feature("f").unwrap().geometry.unwrap();
-    let Geometry::Shape(shape) = shape else {
-        panic!("a shape")
-    };
-    for (p, part) in shape.parts().iter().enumerate() {
-        for (s, segment) in part.iter().enumerate() {
-            for (v, position) in segment.chunks_exact(2).enumerate() {
-                assert_eq!(keyed.locate(p, s, v).unwrap().1.position, position);
-            }
-        }
-    }
-    assert_eq!((shape.parts().len(), keyed.segments.len()), (2, 4));
-}
-
-#[test]
-fn later_versions_are_refused_and_a_missing_one_is_the_first() {
-    let map = |version: Option<Value>| {
-        let doc = doc(1);
-        if let Some(version) = version {
-            put(&doc, &[("meta", "version", version)]);
-        }
-        view(&doc)
-    };
-    assert!(map(None).plan_migration().unwrap().is_empty());
-    assert!(map(Some(json!(1))).plan_migration().unwrap().is_empty());
-    assert_eq!(map(None).version(), 1.0);
-    let error = map(Some(json!(2))).plan_migration().unwrap_err();
-    assert_eq!(error, EditError::NewerVersion { found: 2.0 });
-    let mut alice = Person::new("alice", 2);
-    put(&alice.doc, &[("meta", "version", json!(2))]);
-    assert_eq!(alice.error(line()), "newer_version");
-    put(&alice.doc, &[("meta", "format", json!("board"))]);
-    assert_eq!(alice.error(line()), "not_a_map");
-}
-
-#[test]
-fn what_was_deleted_long_ago_is_purged_and_what_still_arrives_is_an_orphan() {
-    let mut alice = Person::new("alice", 1);
-    let mut bobby = Person::new("bobby", 2);
-    alice.act(1000, square());
-    alice.act(1000, json!({"op": "edit_text", "fid": "f", "name": "note", "index": 0, "delete": 0, "insert": "hi"}));
-    alice.act(1000, json!({"op": "create", "fid": "g", "geometry": null}));
-    bobby.receive(&update_of(&alice.doc));
-    alice.act(2000, json!({"op": "delete", "fids": ["f"]}));
-    let due = 2000 + PURGE_AFTER_S;
-    assert!(alice.view().plan_purge(due - 1, 100).is_empty());
-    assert!(alice.view().plan_purge(due, 0).is_empty());
-    let plan = alice.view().plan_purge(due, 100);
-    assert!(plan.features().into_iter().eq(["f"]));
-    plan.write(&mut alice.doc.transact_mut());
-    for root in ["feat", "vert", "prop", "attr", "gone", "text"] {
-        assert!(
-            super::keys(&alice.doc, root)
-                .iter()
-                .all(|key| !key.starts_with('f')),
-            "{root}"
-        );
-    }
-    assert_eq!(alice.view().feature_count(), 1);
-    bobby.act(3000, set("crop", json!("rye")));
-    alice.receive(&update_of(&bobby.doc));
-    let problems = shown(&alice.view()).1;
-    assert_eq!(problems, [r#"["orphan","prop","f","crop"]"#]);
-    alice.act(4000, json!({"op": "dismiss_orphans", "fid": "f"}));
-    assert_eq!(shown(&alice.view()).1, Vec::<String>::new());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use warp::http::{HeaderMap, StatusCode, header};
 
 use super::super::problem::Problem;
 use super::super::upload;
-use crate::formats::{Fault, Format, RecordError, read};
+use crate::formats::{Fault, Format, ReadOptions, RecordError, Rings, read_with};
 use crate::geometry::Geometry;
 use crate::model::InputFeature;
 
@@ -55,7 +55,7 @@ pub fn require(headers: &HeaderMap, expected: &'static str) -> Result<(), Proble
 pub fn features(bytes: &[u8]) -> Result<Body, Problem> {
     let is_collection = is_collection(bytes);
     let mut records = Vec::new();
-    for record in read(bytes, Format::GeoJson) {
+    for record in read_with(bytes, Format::GeoJson, &as_given()) {
         if records.len() == FEATURES_MAX {
             let detail = format!(
                 "a request takes up to {FEATURES_MAX} features: send several, or `mapweave import` the file"
@@ -104,7 +104,7 @@ pub fn feature(bytes: &[u8]) -> Result<Sent, Problem> {
 /// # Errors
 /// What is wrong with it.
 pub fn geometry(bytes: &[u8]) -> Result<Geometry, String> {
-    let first = read(bytes, Format::GeoJson).next();
+    let first = read_with(bytes, Format::GeoJson, &as_given()).next();
     let feature = first
         .ok_or("it is empty")?
         .map_err(|error| error.to_string())?;
@@ -175,6 +175,14 @@ fn is_collection(bytes: &[u8]) -> bool {
     }
     serde_json::from_slice::<Outermost>(bytes)
         .is_ok_and(|outermost| outermost.r#type.as_deref() == Some("FeatureCollection"))
+}
+
+/// Rings stay as they are sent, so that sending back what was read changes nothing.
+fn as_given() -> ReadOptions {
+    ReadOptions {
+        rings: Rings::AsGiven,
+        ..ReadOptions::default()
+    }
 }
 
 #[cfg(test)]

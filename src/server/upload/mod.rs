@@ -38,7 +38,7 @@ pub async fn collect<B: Buf, E: std::fmt::Display>(
         named: "of this address",
         pause_max: PAUSE_MAX,
     };
-    let into = Into {
+    let into = Intake {
         spool: None,
         unfinished: &app.unfinished,
     };
@@ -86,7 +86,7 @@ pub struct UploadLimits {
 
 /// Where a body goes.
 #[derive(Clone, Copy)]
-pub struct Into<'a> {
+pub struct Intake<'a> {
     /// What is too large for memory; nowhere if there is none.
     pub spool: Option<&'a Spool>,
     /// Counts what is in memory.
@@ -102,7 +102,7 @@ pub async fn receive<S, B, E>(
     body: S,
     declared_bytes: Option<u64>,
     limits: UploadLimits,
-    into: Into<'_>,
+    into: Intake<'_>,
 ) -> Result<Upload, Problem>
 where
     S: Stream<Item = Result<B, E>>,

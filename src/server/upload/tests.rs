@@ -13,10 +13,10 @@ const LIMITS: UploadLimits = UploadLimits {
     pause_max: PAUSE_MAX,
 };
 
-fn into(spool: &Spool) -> Into<'_> {
+fn into(spool: &Spool) -> Intake<'_> {
     static UNFINISHED: std::sync::LazyLock<Arc<Unfinished>> =
         std::sync::LazyLock::new(|| Unfinished::new(1 << 20));
-    Into {
+    Intake {
         spool: Some(spool),
         unfinished: &UNFINISHED,
     }
@@ -68,7 +68,10 @@ async fn an_upload_that_would_fill_the_disk_is_turned_away_and_leaves_nothing() 
     let refused = receive(body(&[60, 60]), None, LIMITS, into(&spool))
         .await
         .err();
-    assert!(refused.unwrap().detail().contains("make room"));
+    let refused = refused.unwrap();
+    assert!(refused.detail().contains("make room"));
+    let answer = warp::Reply::into_response(refused);
+    assert_eq!(answer.status(), StatusCode::INSUFFICIENT_STORAGE);
     let left = std::fs::read_dir(data.path().join("uploads")).unwrap();
     assert_eq!(left.count(), 0);
 }
@@ -122,7 +125,7 @@ async fn of_bodies_that_are_too_much_together_the_largest_is_turned_away() {
     let data = tempfile::tempdir().unwrap();
     let spool = Spool::new(data.path(), 0);
     let unfinished = Unfinished::new(100);
-    let into = Into {
+    let into = Intake {
         spool: Some(&spool),
         unfinished: &unfinished,
     };
@@ -141,4 +144,22 @@ async fn of_bodies_that_are_too_much_together_the_largest_is_turned_away() {
     assert!(refused.detail().contains("limits.unfinished_bytes_max"));
     assert!(matches!(later, Ok(Upload::Small(_))));
     assert_eq!(unfinished.bytes(), 0);
+}
+
+#[tokio::test]
+async fn only_so_many_large_uploads_are_on_their_way_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    let mut files = Vec::new();
+    let refused = loop {
+        match spool.file().await {
+            Ok(file) => files.push(file),
+            Err(problem) => break problem,
+        }
+    };
+    assert_eq!(files.len(), 4);
+    let answer = warp::Reply::into_response(refused);
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    files.pop();
+    assert!(spool.file().await.is_ok());
 }

@@ -208,3 +208,39 @@ fn bytes_that_cannot_be_read_back_are_no_malformed_update() {
     let read = LargeUpdate::scan(&broken, limits(100));
     assert!(matches!(read, Err(LargeError::Read(_))));
 }
+
+/// A beginning, and zeros behind it without end.
+struct Endless(Vec<u8>);
+
+impl ReadAt for Endless {
+    fn bytes(&self) -> u64 {
+        1 << 40
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> std::io::Result<()> {
+        for (byte, at) in buffer.iter_mut().zip(at..) {
+            *byte = self.0.get(at as usize).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn no_more_ranges_are_deleted_than_memory_is_meant_for() {
+    let claims = |ranges: u64| {
+        let mut out = crate::Writer::new();
+        out.raw(&[0, 1, 7]);
+        out.var_uint(ranges);
+        LargeUpdate::scan(&Endless(out.finish().to_vec()), limits(100))
+    };
+    let most = LARGE_DELETE_RANGES_MAX as u64;
+    assert!(matches!(
+        claims(most + 1),
+        Err(LargeError::Scan(ScanError::TooMany { count_max, .. })) if count_max == most
+    ));
+    // As many as that are believed, and the first of them is empty.
+    assert!(matches!(
+        claims(most),
+        Err(LargeError::Scan(ScanError::Empty { .. }))
+    ));
+}
