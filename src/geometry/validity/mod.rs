@@ -25,6 +25,9 @@ use contacts::{Contacts, Subjects};
 pub use fault::{Code, Fault, Place, Severity};
 pub use repair::{REPAIR_VERTICES_MAX, Suggestion, repair};
 
+/// Rings of a geometry that `geo` is asked about, at most: it relates each with each.
+const GEO_RINGS_MAX: usize = 32;
+
 /// How much work a check may be, and what it looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -32,7 +35,8 @@ pub struct Limits {
     pub faults_per_code: usize,
     /// Pairs of edges looked at because their boxes meet; beyond, [`Code::NotFullyChecked`].
     pub edge_pairs: u64,
-    /// Geometries of at most this many vertices are also put before `geo`'s own check, whose work is quadratic.
+    /// Geometries of at most this many vertices, and of few rings, are also put before `geo`'s own check, whose work
+    /// is quadratic.
     pub geo_vertices: usize,
     /// Whether a line that crosses itself is a fault.
     pub lines: SelfCrossing,
@@ -94,7 +98,10 @@ pub fn shape_faults(shape: &Shape, limits: Limits) -> Vec<Fault> {
     let mut list = fault::List::new(limits.faults_per_code);
     numbers::check(shape, &mut list);
     topology(shape, &outlines, &Subjects::All, limits, &mut list);
-    if list.is_valid() && shape.vertex_count() <= limits.geo_vertices {
+    if list.is_valid()
+        && shape.vertex_count() <= limits.geo_vertices
+        && outlines.len() <= GEO_RINGS_MAX
+    {
         list.extend(0, second::opinion(shape));
     }
     list.finish()

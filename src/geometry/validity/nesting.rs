@@ -13,6 +13,10 @@ use super::fault::{Code, Fault};
 use crate::geometry::outline::{Outline, edges};
 use crate::geometry::plane::{Edge, Point, Ray, in_sector, is_on, ray, turn};
 
+/// Pairs of rings kept of which one lies inside the other: a geometry of hundreds of rings one inside the other is
+/// not looked at to the end.
+const INSIDE_MAX: usize = 200_000;
+
 /// What is inside what.
 #[derive(Default)]
 pub(super) struct Nesting {
@@ -198,6 +202,7 @@ impl Nesting {
                 .into_iter()
                 .flat_map(|outer| inner.iter().map(move |inner| (*inner, outer))),
         );
+        self.cut_short |= self.inside.len() > INSIDE_MAX;
     }
 }
 

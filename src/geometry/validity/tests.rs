@@ -202,6 +202,22 @@ fn a_check_that_would_take_too_long_is_cut_short_and_says_so() {
 }
 
 #[test]
+fn hundreds_of_rings_one_inside_the_other_are_not_remembered_pair_by_pair() {
+    let triangle = |at: u32| {
+        let side = 1.0 + f64::from(at) / 100.0;
+        vec![vec![-side, -side, side, -side, 0.0, side]]
+    };
+    let codes = |count| {
+        codes(&shape_faults(
+            &multi((0..count).map(triangle).collect()),
+            Limits::default(),
+        ))
+    };
+    assert_eq!(codes(3), ["parts-overlap"; 3]);
+    assert!(codes(640).contains(&"not-fully-checked"));
+}
+
+#[test]
 fn members_of_a_collection_are_checked_as_they_were_read() {
     let collection = serde_json::json!({"type": "GeometryCollection", "geometries": [
         {"type": "Point", "coordinates": [1, 2]},
