@@ -20,7 +20,7 @@ export async function servedProblems(mapUrl) {
     after = page.next ?? null;
   } while (after !== null);
   return all
-    .map((problem) => JSON.stringify(problem))
+    .map(({ problem }) => JSON.stringify(problem))
     .sort(compareBytes)
     .map((text) => JSON.parse(text));
 }
