@@ -32,7 +32,7 @@ test: need-cargo web demo-data client-tests chromium gdal ## Install what the te
 
 bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
 	@mkdir -p bench-results
-	@for bench in store geometry model; do \
+	@for bench in store geometry model formats; do \
 	  cargo bench --locked -p mapweave --bench $$bench > bench-results/$$bench.txt || exit 1; \
 	  cat bench-results/$$bench.txt; \
 	  tail -n 1 bench-results/$$bench.txt > bench-results/$$bench.json; \

@@ -65,7 +65,7 @@ impl Item {
 
 /// A reader of one format.
 pub(super) trait Reading {
-    /// The next record; an error that is fatal, once; at the end nothing.
+    /// The next record; at the end nothing. Not asked again after that or after an error that is fatal.
     fn next(&mut self) -> Option<Record>;
 }
 

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::state::App;
 use super::{hocuspocus, maps, page, socket, status};
 
-type Answer = Result<warp::reply::Response, Infallible>;
+pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
 /// The server's routes. Every request gets an answer; errors are `application/problem+json`.
 pub fn routes(
@@ -234,12 +234,14 @@ fn not_of_the_api() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     warp::path::peek().and_then(check).untuple_one()
 }
 
-fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
+pub(super) fn with(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
     let app = app.clone();
     warp::any().map(move || app.clone())
 }
 
-fn address() -> impl Filter<Extract = (PeerAddress,), Error = Rejection> + Clone {
+pub(super) fn address() -> impl Filter<Extract = (PeerAddress,), Error = Rejection> + Clone {
     warp::ext::get::<PeerAddress>()
 }
 
@@ -247,7 +249,7 @@ fn reply<R: Reply>(result: Result<R, Problem>) -> warp::reply::Response {
     result.map_or_else(Reply::into_response, Reply::into_response)
 }
 
-async fn answer<R: Reply>(result: impl Future<Output = Result<R, Problem>>) -> Answer {
+pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Problem>>) -> Answer {
     Ok(reply(result.await))
 }
 

@@ -22,21 +22,12 @@ pub(in crate::formats) struct Reader<R: Read> {
     crs: FileCrs,
     records: u64,
     started: bool,
-    ended: bool,
 }
 
 impl<R: Read> Reading for Reader<R> {
     fn next(&mut self) -> Option<Record> {
-        if self.ended {
-            return None;
-        }
-        match self.step() {
-            Ok(record) => record,
-            Err(fault) => {
-                self.ended = true;
-                Some(Err(self.xml.fatal(fault)))
-            }
-        }
+        self.step()
+            .unwrap_or_else(|fault| Some(Err(self.xml.fatal(fault))))
     }
 }
 
@@ -63,7 +54,6 @@ impl<R: Read> Reader<R> {
             crs,
             records: 0,
             started: false,
-            ended: false,
         }
     }
 

@@ -33,7 +33,6 @@ pub(in crate::formats) struct Reader<R: Read> {
     /// Whether fields hold texts, by the id of their schema and their name.
     fields: HashMap<(String, String), FieldType>,
     started: bool,
-    ended: bool,
 }
 
 /// What a field of a schema says that its texts are.
@@ -45,16 +44,8 @@ enum FieldType {
 
 impl<R: Read> Reading for Reader<R> {
     fn next(&mut self) -> Option<Record> {
-        if self.ended {
-            return None;
-        }
-        match self.step() {
-            Ok(record) => record,
-            Err(fault) => {
-                self.ended = true;
-                Some(Err(self.xml.fatal(fault)))
-            }
-        }
+        self.step()
+            .unwrap_or_else(|fault| Some(Err(self.xml.fatal(fault))))
     }
 }
 
@@ -74,7 +65,6 @@ impl<R: Read> Reader<R> {
             folders: Vec::new(),
             fields: HashMap::new(),
             started: false,
-            ended: false,
         }
     }
 

@@ -5,7 +5,6 @@ mod binary;
 mod csv;
 mod gpx;
 mod kml;
-mod memory;
 mod round_trip;
 
 use std::fmt::Write as _;

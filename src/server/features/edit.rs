@@ -126,43 +126,34 @@ async fn post_many(
     answer::json(status, &body)
 }
 
+/// A request for one feature of a map.
+pub struct OfFeature {
+    /// The server.
+    pub app: Arc<App>,
+    /// The map, as a path segment.
+    pub segment: String,
+    /// The feature.
+    pub fid: String,
+    /// Conditions and preferences.
+    pub headers: HeaderMap,
+    /// Who asks.
+    pub address: PeerAddress,
+}
+
 /// PUT `/api/v1/maps/{map}/features/{fid}`: makes the feature as the body says, with as few edits as that takes.
-pub async fn put(
-    app: Arc<App>,
-    segment: String,
-    fid: String,
-    headers: HeaderMap,
-    bytes: Bytes,
-    address: PeerAddress,
-) -> Result<warp::reply::Response, Problem> {
-    body::require(&headers, body::GEOJSON_MEDIA_TYPE)?;
+pub async fn put(of: OfFeature, bytes: Bytes) -> Result<warp::reply::Response, Problem> {
+    body::require(&of.headers, body::GEOJSON_MEDIA_TYPE)?;
     let sent = parsed(bytes, body::feature).await?;
     let wanted = move |base: Option<&Feature>| {
         check_id(base, &sent)?;
         Ok(sent.clone())
     };
-    change(
-        app,
-        segment,
-        fid,
-        headers,
-        address,
-        IfAbsent::Create,
-        wanted,
-    )
-    .await
+    change(of, IfAbsent::Create, wanted).await
 }
 
 /// PATCH `/api/v1/maps/{map}/features/{fid}` with a JSON merge patch (RFC 7396).
-pub async fn patch(
-    app: Arc<App>,
-    segment: String,
-    fid: String,
-    headers: HeaderMap,
-    bytes: Bytes,
-    address: PeerAddress,
-) -> Result<warp::reply::Response, Problem> {
-    body::require(&headers, body::PATCH_MEDIA_TYPE)?;
+pub async fn patch(of: OfFeature, bytes: Bytes) -> Result<warp::reply::Response, Problem> {
+    body::require(&of.headers, body::PATCH_MEDIA_TYPE)?;
     let patch = body::patch(&bytes)?;
     if let Some(name) = ["type", "id"]
         .into_iter()
@@ -178,27 +169,12 @@ pub async fn patch(
         let wanted = merged(present, Value::Object(patch.clone()));
         body::feature(wanted.to_string().as_bytes())
     };
-    change(
-        app,
-        segment,
-        fid,
-        headers,
-        address,
-        IfAbsent::Refuse,
-        wanted,
-    )
-    .await
+    change(of, IfAbsent::Refuse, wanted).await
 }
 
 /// DELETE `/api/v1/maps/{map}/features/{fid}`. Deleting a version that somebody has edited since leaves the feature,
 /// marked as contested, for people to decide.
-pub async fn delete(
-    app: Arc<App>,
-    segment: String,
-    fid: String,
-    headers: HeaderMap,
-    address: PeerAddress,
-) -> Result<warp::reply::Response, Problem> {
+pub async fn delete(of: OfFeature) -> Result<warp::reply::Response, Problem> {
     let writing = |view: &MapView, writer: &mut Writing, fid: &str| {
         writer.run(
             view,
@@ -207,18 +183,8 @@ pub async fn delete(
             },
         )
     };
-    let edited = edit(
-        &app,
-        &segment,
-        &fid,
-        &headers,
-        address,
-        IfAbsent::Refuse,
-        writing,
-    );
-    let (room, _) = edited.await?;
-    let name = fid.clone();
-    match room.features(move |index| present(index, &name)).await? {
+    let (room, _) = edit(&of, IfAbsent::Refuse, writing).await?;
+    match room.features(move |index| present(index, &of.fid)).await? {
         Ok(left) => answer::one(StatusCode::OK, &left),
         Err(_) => answer::empty(StatusCode::NO_CONTENT),
     }
@@ -261,11 +227,7 @@ enum IfAbsent {
 
 /// Makes a feature as `wanted` says of its base version.
 async fn change(
-    app: Arc<App>,
-    segment: String,
-    fid: String,
-    headers: HeaderMap,
-    address: PeerAddress,
+    of: OfFeature,
     if_absent: IfAbsent,
     wanted: impl Fn(Option<&Feature>) -> Result<Sent, Problem> + Clone + Send + Sync + 'static,
 ) -> Result<warp::reply::Response, Problem> {
@@ -275,9 +237,11 @@ async fn change(
         let key = Fid::parse(fid).ok_or_else(|| bad_fid(fid))?;
         writer.upsert(view, &key, &sent)
     };
-    let (room, existed) = edit(&app, &segment, &fid, &headers, address, if_absent, writing).await?;
-    let path = feature_path(&room, &fid);
-    let now = room.features(move |index| present(index, &fid)).await??;
+    let (room, existed) = edit(&of, if_absent, writing).await?;
+    let path = feature_path(&room, &of.fid);
+    let now = room
+        .features(move |index| present(index, &of.fid))
+        .await??;
     if existed {
         answer::one(StatusCode::OK, &now)
     } else {
@@ -301,11 +265,7 @@ impl From<Problem> for Failure {
 /// Edits one feature: against its present version, or where the request is based on an older one, against that.
 /// Yields whether there was one.
 async fn edit(
-    app: &Arc<App>,
-    segment: &str,
-    fid: &str,
-    headers: &HeaderMap,
-    address: PeerAddress,
+    of: &OfFeature,
     if_absent: IfAbsent,
     writing: impl Fn(&MapView, &mut Writing, &str) -> Result<Plan, Problem>
     + Clone
@@ -313,6 +273,13 @@ async fn edit(
     + Sync
     + 'static,
 ) -> Result<(RoomHandle, bool), Problem> {
+    let OfFeature {
+        app,
+        segment,
+        fid,
+        headers,
+        address,
+    } = of;
     app.check_writable()?;
     let unknown_map = if if_absent == IfAbsent::Create {
         IfUnknown::Open
@@ -321,14 +288,14 @@ async fn edit(
     };
     let room = app.enter(segment, unknown_map)?;
     let conditions = Arc::new(Conditions::read(headers));
-    let by = origin(address, Protocol::Rest);
+    let by = origin(*address, Protocol::Rest);
     let mut base: Option<Arc<Base>> = None;
     for _ in 0..ATTEMPTS_MAX {
         let (known, conditions, writing, name) = (
             base.clone(),
             conditions.clone(),
             writing.clone(),
-            fid.to_owned(),
+            fid.clone(),
         );
         let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
             let existed = index.view().feature(&name).is_some();

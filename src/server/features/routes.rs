@@ -10,16 +10,16 @@ use warp::{Filter, Rejection, Reply};
 
 use super::super::accept::PeerAddress;
 use super::super::problem::Problem;
+use super::super::routes::{Answer, address, answer, with};
 use super::super::state::App;
 use super::super::upload::collect;
+use super::edit::OfFeature;
 use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
 
 /// What can be done with the list of features.
 const LIST_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 /// What can be done with one feature, whether it exists or not.
 const ITEM_METHODS: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
-
-type Answer = Result<warp::reply::Response, Infallible>;
 
 /// Routes below `map`, which yields the map's path segment.
 pub fn routes(
@@ -60,7 +60,8 @@ pub fn routes(
         .or(item.clone().and(warp::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    put(app, map, fid.0, sent.headers, sent.bytes?, sent.address).await
+                    let bytes = sent.bytes?;
+                    put(of(app, map, fid, sent.headers, sent.address), bytes).await
                 })
                 .await
             },
@@ -69,7 +70,8 @@ pub fn routes(
         .or(item.clone().and(warp::patch()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    patch(app, map, fid.0, sent.headers, sent.bytes?, sent.address).await
+                    let bytes = sent.bytes?;
+                    patch(of(app, map, fid, sent.headers, sent.address), bytes).await
                 })
                 .await
             },
@@ -79,10 +81,10 @@ pub fn routes(
             .clone()
             .and(warp::delete())
             .and(warp::header::headers_cloned())
-            .and(warp::ext::get::<PeerAddress>())
+            .and(address())
             .and(with(app))
             .then(|map, fid: Segment, headers, address, app| {
-                answer(delete(app, map, fid.0, headers, address))
+                answer(delete(of(app, map, fid, headers, address)))
             }))
         .unify()
         .or(item
@@ -93,7 +95,7 @@ pub fn routes(
         .and(warp::path("undelete"))
         .and(warp::path::end())
         .and(warp::post())
-        .and(warp::ext::get::<PeerAddress>())
+        .and(address())
         .and(with(app))
         .then(|map, fid: Segment, address, app| answer(undelete(app, map, fid.0, address)));
     let found = problems_at
@@ -149,7 +151,7 @@ fn sent(
     let limits = app.clone();
     warp::header::headers_cloned()
         .and(warp::body::stream())
-        .and(warp::ext::get::<PeerAddress>())
+        .and(address())
         .then(move |headers, body, address| {
             let app = limits.clone();
             async move {
@@ -172,9 +174,21 @@ fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
     warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
-fn with(app: &Arc<App>) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
-    let app = app.clone();
-    warp::any().map(move || app.clone())
+fn of(
+    app: Arc<App>,
+    segment: String,
+    fid: Segment,
+    headers: HeaderMap,
+    address: PeerAddress,
+) -> OfFeature {
+    let fid = fid.0;
+    OfFeature {
+        app,
+        segment,
+        fid,
+        headers,
+        address,
+    }
 }
 
 async fn allow(methods: &'static str) -> Answer {
@@ -183,8 +197,4 @@ async fn allow(methods: &'static str) -> Answer {
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(methods));
     Ok(response)
-}
-
-async fn answer(result: impl Future<Output = Result<warp::reply::Response, Problem>>) -> Answer {
-    Ok(result.await.unwrap_or_else(Reply::into_response))
 }
