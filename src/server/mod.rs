@@ -7,6 +7,7 @@ mod document;
 mod events;
 mod features;
 mod hocuspocus;
+mod import;
 mod maps;
 mod origin;
 mod page;

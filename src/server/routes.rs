@@ -12,6 +12,7 @@ use warp::{Filter, Rejection, Reply};
 use super::accept::PeerAddress;
 use super::document::{self, StateQuery};
 use super::events::events;
+use super::import::{self, ImportQuery};
 use super::problem::Problem;
 use super::state::App;
 use super::{hocuspocus, maps, page, socket, status};
@@ -122,11 +123,11 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let read = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::get())
+        .and(warp::get().or(warp::head()).unify())
         .and(warp::query::<StateQuery>())
-        .and(warp::header::optional("if-none-match"))
+        .and(warp::header::headers_cloned())
         .and(with(app))
-        .then(|map, query, tag, app| answer(document::read(app, map, query, tag)));
+        .then(|map, query, headers, app| answer(document::read(app, map, query, headers)));
     let write = map()
         .and(warp::path("state"))
         .and(end())
@@ -144,6 +145,18 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 body,
                 address,
             ))
+        });
+    let import = map()
+        .and(warp::path("import"))
+        .and(end())
+        .and(warp::post())
+        .and(warp::query::<ImportQuery>())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
+        .and(address())
+        .and(with(app))
+        .then(|map, query, media_type, body, address, app| {
+            answer(import::import(app, map, query, media_type, body, address))
         });
     let listen = map()
         .and(warp::path("events"))
@@ -172,6 +185,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
+    let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
     of_all
         .or(of_one)

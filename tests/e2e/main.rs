@@ -7,6 +7,7 @@
 
 mod cli;
 mod clients;
+mod downloads;
 mod durability;
 mod events;
 mod faults;

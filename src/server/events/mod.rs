@@ -25,12 +25,13 @@ use warp::http::{HeaderValue, header};
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
 use self::problems::Watching;
-use self::text::{Epoch, Events, Place};
+use self::text::Events;
 use self::wanted::Query;
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, origin};
-use crate::room::IfUnknown;
+
+pub use self::text::{Epoch, Place};
 
 /// A client that has missed more records than this is told to fetch the state, which costs less; also one that is
 /// connected and does not keep up.
@@ -57,7 +58,7 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// … and how much later at most.
 const RETRY_SPREAD: Duration = Duration::from_secs(3);
 
-/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID]`.
+/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID][&unknown=empty]`.
 pub async fn events(
     app: Arc<App>,
     segment: String,
@@ -65,8 +66,12 @@ pub async fn events(
     last_event_id: Option<String>,
     address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
-    let Query { wanted, after } = Query::read(&query)?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let Query {
+        wanted,
+        after,
+        if_unknown,
+    } = Query::read(&query)?;
+    let room = app.enter(&segment, if_unknown)?;
     let places = app.take_places(&room)?;
     let beginning = room.beginning().await?;
     let store = app.rooms.store().clone();
