@@ -23,11 +23,12 @@ use warp::http::{HeaderMap, Response, StatusCode, header};
 
 use self::encode::Encoding;
 use self::range::{Asked, ENCODING_MARK, Part};
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::events::{Epoch, Place};
 use super::problem::Problem;
-use super::state::{App, origin};
+use super::state::App;
 use super::upload::{self, Upload, UploadLimits};
+use crate::auth::Role;
 use crate::room::{IfUnknown, RoomHandle};
 
 pub use self::pins::{Pinned, Pins};
@@ -68,6 +69,7 @@ pub enum Unknown {
 /// GET and HEAD `/api/v1/maps/{map}/state[?sv=][&unknown=empty]`.
 pub async fn read(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: StateQuery,
     headers: HeaderMap,
@@ -77,7 +79,8 @@ pub async fn read(
         Some(text) => state_vector(text)?,
     };
     let asked = Asked::read(&headers);
-    let room = match app.enter(&segment, IfUnknown::Refuse) {
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let room = match entered.await {
         Err(problem) if query.unknown == Unknown::Empty && problem.is_unknown_map() => {
             let empty = Pinned {
                 tag: "\"none\"".into(),
@@ -87,7 +90,7 @@ pub async fn read(
             };
             return answer(empty, &asked, &headers, None).await;
         }
-        entered => entered?,
+        entered => entered?.room,
     };
     let epoch = Epoch::of(app.rooms.store().identity(), room.doc());
     let state = match pinned(&app, &room, &asked) {
@@ -223,10 +226,10 @@ async fn encoded(bytes: &Bytes, asked: &Asked, headers: &HeaderMap) -> Option<(E
 /// written in pieces once all of it has arrived and was checked.
 pub async fn write<S, B, E>(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     (media_type, declared_bytes): (Option<String>, Option<u64>),
     body: S,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem>
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -235,7 +238,8 @@ where
 {
     upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Open)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
+    let Entered { room, permit } = entered.await?;
     let limits = &app.config.limits;
     let limits = UploadLimits {
         update_bytes_max: limits.update_bytes_max,
@@ -247,7 +251,7 @@ where
         spool: Some(&app.spool),
         unfinished: &app.unfinished,
     };
-    let origin = origin(address, Protocol::Rest);
+    let origin = caller.origin(&permit.who, Protocol::Rest);
     let seq = match upload::receive(body, declared_bytes, limits, into).await? {
         Upload::Small(bytes) => {
             let update = scan(bytes, limits.update_bytes_max)

@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use warp::Reply;
 use warp::http::StatusCode;
 
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, origin};
+use super::state::App;
 use super::upload;
+use crate::auth::Role;
 use crate::room::{IfUnknown, Refused, RequestError, RoomHandle};
 
 /// Refused edits that are named; the others are counted.
@@ -57,11 +58,11 @@ pub struct RefusedEdit {
 /// POST `/api/v1/maps/{map}/import[?keep_going=true]`: answers once everything is durable.
 pub async fn import<S, B, E>(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: ImportQuery,
     media_type: Option<String>,
     body: S,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem>
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -70,13 +71,14 @@ where
 {
     upload::require(media_type.as_deref(), UNSENT_MEDIA_TYPE)?;
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Open)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
+    let Entered { room, permit } = entered.await?;
     let bytes_max = app.config.limits.update_bytes_max;
     let body = upload::collect(&app, body, bytes_max).await?;
     let file = UnsentEdits::read(body).map_err(|error| unreadable(&error))?;
     let origin = Origin {
         session: format!("unsent edits of {}", file.who),
-        ..(*origin(address, Protocol::Import)).clone()
+        ..(*caller.origin(&permit.who, Protocol::Import)).clone()
     };
     let ledger = room.ledger().await?;
     let import = Import {

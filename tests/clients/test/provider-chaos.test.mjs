@@ -5,11 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import WebSocket from 'ws';
-import { IDBFactory } from '../../../web/node_modules/fake-indexeddb/build/esm/index.js';
-// The copy of Yjs that the provider uses.
-import * as Y from '../../../web/node_modules/yjs/dist/yjs.mjs';
-import { MapweaveProvider } from '../../../web/dist-provider/index.js';
+import { IDBFactory, isSaved, open, Y } from '../lib/provider.mjs';
 import { Middlebox } from '../lib/proxy.mjs';
 import { Server } from '../lib/server.mjs';
 import { random, until } from '../lib/wait.mjs';
@@ -19,26 +15,23 @@ const MODES = ['open', 'open', 'no-upgrade', 'stall', 'dead'];
 const RETURN_MS = 120_000;
 
 class Device {
+  #t;
   #factory = new IDBFactory();
   #made = 0;
   /** What was promised, by the key in the map. */
   onServer = new Set();
   #keys = new Map();
 
-  constructor(name, box) {
+  constructor(t, name, box) {
+    this.#t = t;
     this.name = name;
     this.box = box;
   }
 
   /** A page begins; the one before is gone. */
   open() {
-    this.doc = new Y.Doc();
-    this.provider = new MapweaveProvider({
-      server: this.box.url,
-      map: 'chaos',
-      doc: this.doc,
-      platform: { WebSocket, indexedDB: this.#factory, BroadcastChannel: undefined, locks: undefined },
-    });
+    this.provider = open(this.#t, this.box, 'chaos', { indexedDB: this.#factory });
+    this.doc = this.provider.doc;
     this.provider.on('stored', ({ keys }) => {
       for (const key of keys) if (this.#keys.has(key)) this.onServer.add(this.#keys.get(key));
     });
@@ -65,9 +58,8 @@ test('over bad networks, dying pages and killed servers nothing that was called 
   const server = await Server.start(t);
   const devices = [];
   for (const name of ['a', 'b']) {
-    const device = new Device(name, await Middlebox.start(t, server));
+    const device = new Device(t, name, await Middlebox.start(t, server));
     devices.push(device);
-    t.after(() => device.provider.destroy());
     await device.open();
   }
   let kills = 0;
@@ -99,13 +91,14 @@ test('over bad networks, dying pages and killed servers nothing that was called 
   for (const name of promised) assert.ok(survived.getMap('feat').has(name), `${name} was stored`);
 
   for (const { box } of devices) box.become('open');
-  const isDone = ({ provider }) => provider.state.kind === 'live' && provider.counts.unsaved === 0;
-  await until('everything is stored', () => devices.every(isDone), RETURN_MS);
+  await until('everything is stored', () => devices.every(({ provider }) => isSaved(provider)), RETURN_MS);
   const [a, b] = devices;
   const content = ({ doc }) => JSON.stringify(Object.entries(doc.getMap('feat').toJSON()).sort());
   await until('both devices have the same', () => content(a) === content(b), RETURN_MS);
   const last = new Y.Doc();
   Y.applyUpdate(last, await server.state('chaos'));
   assert.equal(content({ doc: last }), content(a));
-  console.log(`# ${last.getMap('feat').size} edits, ${promised.length} stored midway, ${kills} kills, ${deaths} pages died`);
+  console.log(
+    `# ${last.getMap('feat').size} edits, ${promised.length} stored midway, ${kills} kills, ${deaths} pages died`,
+  );
 });

@@ -11,6 +11,7 @@ import type { DeviceState } from '../provider/persistence.ts';
 import type { ProviderState } from '../provider/policy.ts';
 import { MADE_ANEW, MapweaveProvider } from '../provider/provider.ts';
 import type { Identity } from './identity.ts';
+import { currentToken } from './token.ts';
 
 /** How things stand between this page and its server. */
 export interface ConnectionState {
@@ -42,7 +43,7 @@ export class MapSession {
     this.undo = mapUndo(this.view, this.writer, events.undoChanged);
     const awareness = new Awareness(this.doc);
     this.presence = new PresenceChannel(awareness, person);
-    const token = new URLSearchParams(location.search).get('token');
+    const token = currentToken();
     this.provider = new MapweaveProvider({
       server: location.origin,
       map: name,
