@@ -11,6 +11,7 @@ mod maps;
 mod origin;
 mod page;
 mod problem;
+mod quarantine;
 mod routes;
 mod socket;
 mod state;

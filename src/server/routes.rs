@@ -173,6 +173,10 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
+    let features = super::quarantine::routes(app, map())
+        .or(features)
+        .unify()
+        .boxed();
     of_all
         .or(of_one)
         .unify()
@@ -253,7 +257,7 @@ pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Prob
     Ok(reply(result.await))
 }
 
-fn settled(answer: Answer) -> warp::reply::Response {
+pub(super) fn settled(answer: Answer) -> warp::reply::Response {
     answer.unwrap_or_else(|never| match never {})
 }
 

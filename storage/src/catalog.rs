@@ -99,6 +99,9 @@ impl MapState {
             | Kind::Gapped
             | Kind::Revoked { .. }
             | Kind::Expired
+            | Kind::Quarantined
+            | Kind::Admitted { .. }
+            | Kind::Rejected { .. }
             | Kind::Other { .. } => {}
         }
     }
