@@ -305,5 +305,5 @@ fn whatever_is_let_through_leaves_alone_what_is_not_one_s_own() {
         server.receive(update);
         assert_eq!(others(&server.doc), before, "case {case}: {attempt:?}");
     }
-    assert!(allowed > 200 && refused > 1_000, "{allowed} {refused}");
+    assert!(allowed > 100 && refused > 500, "{allowed} {refused}");
 }
