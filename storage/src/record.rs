@@ -164,6 +164,11 @@ pub enum Kind {
         /// What was revoked, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
         what: String,
     },
+    /// A share link was given away; kept in [`STORE_LOG`].
+    Issued {
+        /// What was given to whom, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
+        what: String,
+    },
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
@@ -205,6 +210,7 @@ impl Kind {
             Self::Quarantined => 9,
             Self::Admitted { .. } => 10,
             Self::Rejected { .. } => 11,
+            Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
     }
@@ -223,6 +229,7 @@ impl Kind {
             Self::Quarantined => "quarantined",
             Self::Admitted { .. } => "admitted",
             Self::Rejected { .. } => "rejected",
+            Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
@@ -233,7 +240,7 @@ impl Kind {
             Self::Created { name } | Self::Renamed { name } => {
                 Cow::Borrowed(name.as_str().as_bytes())
             }
-            Self::Revoked { what } => Cow::Borrowed(what.as_bytes()),
+            Self::Revoked { what } | Self::Issued { what } => Cow::Borrowed(what.as_bytes()),
             Self::Admitted { of } | Self::Rejected { of } => Cow::Owned(of.0.to_le_bytes().into()),
             Self::Other { detail, .. } => Cow::Borrowed(detail),
             Self::Update
@@ -269,6 +276,9 @@ impl Kind {
             9 if detail.is_empty() => Some(Self::Quarantined),
             10 => place().map(|of| Self::Admitted { of }),
             11 => place().map(|of| Self::Rejected { of }),
+            16 => text().map(|what| Self::Issued {
+                what: what.to_owned(),
+            }),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other {

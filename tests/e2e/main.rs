@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod auth;
 mod cli;
 mod clients;
 mod durability;
@@ -15,5 +16,6 @@ mod harness;
 mod lifecycle;
 mod presence;
 mod refusals;
+mod roles;
 mod sync;
 mod uploads;

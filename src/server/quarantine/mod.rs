@@ -14,11 +14,12 @@ use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection, Reply};
 
 use self::preview::{Detail, Preview, previews};
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered, caller};
 use super::problem::Problem;
-use super::routes::{address, answer, settled, with};
-use super::state::{App, origin};
-use crate::room::{Decision, IfUnknown, Kept, RoomHandle};
+use super::routes::{answer, settled, with};
+use super::state::App;
+use crate::auth::Role;
+use crate::room::{Decision, IfUnknown, Kept, Refused, RoomHandle};
 use crate::time::rfc3339_ms;
 
 /// Copies of maps in memory at once, to try edits on; further requests wait.
@@ -36,24 +37,24 @@ pub fn routes(
     let list = all
         .and(end())
         .and(warp::get())
+        .and(caller())
         .and(with(app))
-        .then(|map, app| answer(list(app, map)));
+        .then(|map, caller, app| answer(list(app, caller, map)));
     let look = one
         .clone()
         .and(end())
         .and(warp::get())
+        .and(caller())
         .and(with(app))
-        .then(|map, id, app| answer(look(app, map, Seq(id))));
+        .then(|map, id, caller, app| answer(look(app, caller, map, Seq(id))));
     let decided = |word: &'static str, decision: Decision| {
         one.clone()
             .and(warp::path(word))
             .and(end())
             .and(warp::post())
+            .and(caller())
             .and(with(app))
-            .and(address())
-            .then(move |map, id, app, address| {
-                answer(decide(app, map, (Seq(id), decision), address))
-            })
+            .then(move |map, id, caller, app| answer(decide(app, caller, map, (Seq(id), decision))))
     };
     list.or(look)
         .unify()
@@ -95,8 +96,8 @@ impl Told {
 }
 
 /// GET `/api/v1/maps/{map}/quarantine`: all that waits, oldest first; each as if those before it were admitted.
-async fn list(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+async fn list(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Reply, Problem> {
+    let Entered { room, .. } = entered(&app, &caller, &segment).await?;
     let kept = room.quarantine().await?;
     let previews = tried(&room, kept.clone(), Detail::Words).await?;
     let told = kept
@@ -109,11 +110,16 @@ async fn list(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
 
 /// GET `/api/v1/maps/{map}/quarantine/{id}`: one edit with the features that it touches, as if what its author sent
 /// before it were admitted.
-async fn look(app: Arc<App>, segment: String, id: Seq) -> Result<impl Reply, Problem> {
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+async fn look(
+    app: Arc<App>,
+    caller: Caller,
+    segment: String,
+    id: Seq,
+) -> Result<impl Reply, Problem> {
+    let Entered { room, .. } = entered(&app, &caller, &segment).await?;
     let mut kept = room.quarantine().await?;
     let place = kept.iter().position(|kept| kept.seq == id);
-    let place = place.ok_or(crate::room::Refused::NotQuarantined { seq: id })?;
+    let place = place.ok_or(Refused::NotQuarantined { seq: id })?;
     let wanted = kept.swap_remove(place);
     kept.truncate(place);
     kept.retain(|kept| kept.origin.user == wanted.origin.user);
@@ -128,13 +134,13 @@ async fn look(app: Arc<App>, segment: String, id: Seq) -> Result<impl Reply, Pro
 /// POST `/api/v1/maps/{map}/quarantine/{id}/admit` and `/reject`.
 async fn decide(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     (id, decision): (Seq, Decision),
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
-    let by = origin(address, Protocol::Rest);
+    let Entered { room, permit } = entered(&app, &caller, &segment).await?;
+    let by = caller.origin(&permit.who, Protocol::Rest);
     let seq = room.decide(id, decision, by).await?;
     let decision = match decision {
         Decision::Admit => "admitted",
@@ -142,6 +148,12 @@ async fn decide(
     };
     let told = json!({ "id": id.0, "decision": decision, "seq": seq.0, "durable": true });
     Ok(warp::reply::json(&told))
+}
+
+/// A way into a map for one of its owners.
+async fn entered(app: &Arc<App>, caller: &Caller, segment: &str) -> Result<Entered, Problem> {
+    let entered = app.enter(caller, segment, IfUnknown::Refuse, Role::Owner);
+    entered.await
 }
 
 /// What `kept` would change, tried on a copy of the map.
