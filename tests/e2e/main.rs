@@ -14,6 +14,8 @@ mod features;
 mod harness;
 mod lifecycle;
 mod presence;
+mod proxies;
 mod refusals;
 mod sync;
+mod tls;
 mod uploads;

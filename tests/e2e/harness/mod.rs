@@ -13,6 +13,7 @@ pub mod http;
 pub mod process;
 pub mod random;
 pub mod server;
+pub mod tunnel;
 pub mod wait;
 pub mod wire;
 
@@ -23,3 +24,4 @@ pub use events::Listener;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;
+pub use tunnel::Tunnel;
