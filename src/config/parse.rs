@@ -260,9 +260,13 @@ impl Setting for String {
     }
 }
 
+/// An empty path stands for none.
 impl Setting for Option<PathBuf> {
     fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
-        PathBuf::parse(raw, rule).map(Some)
+        match raw {
+            Raw::Text(text) if text.is_empty() => Ok(None),
+            raw => PathBuf::parse(raw, rule).map(Some),
+        }
     }
 
     fn show(&self, rule: Rule) -> String {

@@ -57,9 +57,9 @@ use Kind::{Counter, Gauge, Histogram};
 /// All figures, by name.
 #[rustfmt::skip]
 pub const FIGURES: &[Figure] = &[
+    figure(Histogram, "mapweave_append_seconds", &[], "From handing records of a map to the store until they are durable: what a client waits for its acknowledgement, without the network"),
     figure(Counter, "mapweave_appended_bytes_total", &[], "Bytes of updates that became durable"),
     figure(Counter, "mapweave_appended_records_total", &[], "Records that became durable: edits, and what became of maps"),
-    figure(Histogram, "mapweave_append_seconds", &[], "From handing records of a map to the store until they are durable: what a client waits for its acknowledgement, without the network"),
     figure(Gauge, "mapweave_build_info", &["version"], "1, for the version that runs"),
     figure(Gauge, "mapweave_connections_open", &[], "Open TCP connections that still speak HTTP; sockets are counted apart"),
     figure(Counter, "mapweave_connections_total", &["scheme"], "Connections taken, `http` or `https`"),
