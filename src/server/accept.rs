@@ -14,12 +14,14 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use warp::http::{StatusCode, header};
 use warp::hyper::body::Incoming;
 use warp::hyper::service::Service;
 use warp::hyper::{self, Request};
 use warp::{Filter, Reply};
 
 use super::forwarded::Proxies;
+use super::methods::Asked;
 use super::origin::HostPolicy;
 use super::problem::Problem;
 use super::protection::Protection;
@@ -154,6 +156,8 @@ async fn serve_one<S>(
         let turned_away = check(&options.hosts, &request, scheme);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(scheme);
+        let asked = Asked::default();
+        request.extensions_mut().insert(asked.clone());
         let answer = turned_away.is_none().then(|| service.call(request));
         let options = options.clone();
         async move {
@@ -161,6 +165,11 @@ async fn serve_one<S>(
                 (Some(answer), _) => answer.await?,
                 (None, problem) => problem.unwrap_or_else(Problem::not_found).into_response(),
             };
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED
+                && let Some(allow) = asked.allow()
+            {
+                answer.headers_mut().insert(header::ALLOW, allow);
+            }
             options.protection.put_on(&mut answer, scheme);
             let status = answer.status().as_str().to_owned();
             metrics::counter!("mapweave_http_requests_total", "status" => status).increment(1);

@@ -9,6 +9,7 @@ use mapweave_storage::{Health, MapEntry, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::document::Pins;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
@@ -41,6 +42,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// States that are being downloaded.
+    pub pins: Pins,
     quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
@@ -80,6 +83,7 @@ impl App {
             stop,
             spool,
             unfinished,
+            pins: Pins::default(),
             quotas: Arc::default(),
             sockets,
             summaries,
