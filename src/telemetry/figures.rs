@@ -74,6 +74,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Gauge, "mapweave_maps_live", &[], "Maps in memory"),
     figure(Gauge, "mapweave_maps_live_bytes", &[], "Memory of those maps, estimated; see `limits.live_maps_bytes_max`"),
     figure(Counter, "mapweave_messages_received_total", &[], "WebSocket messages received"),
+    figure(Gauge, "mapweave_pinned_states_bytes", &[], "States kept so that downloads which broke go on with the same bytes"),
     figure(Gauge, "mapweave_process_cpu_seconds", &[], "Processor time used since the start; only grows"),
     figure(Gauge, "mapweave_process_memory_bytes", &[], "Memory of the process that is in RAM"),
     figure(Gauge, "mapweave_process_open_files_max", &[], "Open files that the process may have; each connection is one"),
@@ -87,6 +88,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Counter, "mapweave_tls_handshakes_total", &["outcome"], "TLS handshakes: `done`, `failed`, `late`, `crowded` (gave way to newer ones), `plain` (HTTP where TLS is spoken)"),
     figure(Gauge, "mapweave_unfinished_bytes", &[], "Bytes of messages and bodies that are not whole yet; see `limits.unfinished_bytes_max`"),
     figure(Counter, "mapweave_unfinished_evicted_total", &[], "Connections closed because such bytes were too many"),
+    figure(Counter, "mapweave_updates_quarantined_total", &[], "Updates that were kept apart until an owner decides"),
     figure(Counter, "mapweave_updates_refused_total", &[], "Updates that were refused, each answered with a reason"),
     figure(Counter, "mapweave_uploads_spooled_total", &[], "Bodies too large for one update, which waited in a file"),
 ];
