@@ -9,7 +9,7 @@
 
 import { type Awareness, applyAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { deviceName } from './device.ts';
+import { deviceName, type Stored } from './device.ts';
 import { StateDownload } from './download.ts';
 import { type Counts, type Edit, EditLog, type PendingEdit, type StoredEdit } from './editLog.ts';
 import { FILE_ENDING, readFile, writeFile } from './file.ts';
@@ -127,7 +127,7 @@ export class MapweaveProvider {
     if (hasContent(doc)) this.#edited(Y.encodeStateAsUpdate(doc));
     doc.on('update', this.#onUpdate);
     this.#tabs = this.#persistence ? this.#makeTabs(name) : null;
-    this.loaded = this.#load();
+    this.loaded = this.#persistence?.open() ?? Promise.resolve(false);
     for (const event of ['online', 'offline', 'pagehide']) this.#platform.events?.addEventListener(event, this);
     if (options.connect !== false) void this.#connectOnceLoaded();
   }
@@ -189,8 +189,8 @@ export class MapweaveProvider {
         continue;
       }
       const edit = this.#log.add({ key: this.#nextKey(), at, update }, false);
-      Y.applyUpdate(this.doc, update, IMPORT);
       if (edit) this.#begin(edit);
+      Y.applyUpdate(this.doc, update, IMPORT);
     }
     return { ok: true, edits: edits.length - unreadable, unreadable };
   }
@@ -236,7 +236,9 @@ export class MapweaveProvider {
 
   #makePersistence(factory: IDBFactory, name: string): Persistence {
     const { random } = this.#platform;
-    return new Persistence({ factory, name, log: this.#log, doc: this.doc, random, changed: () => this.#changed() });
+    const apply = (stored: Stored) => this.#applyStored(stored);
+    const changed = () => this.#changed();
+    return new Persistence({ factory, name, log: this.#log, doc: this.doc, apply, changed, random });
   }
 
   #makeTabs(name: string): Tabs {
@@ -253,15 +255,13 @@ export class MapweaveProvider {
     );
   }
 
-  async #load(): Promise<boolean> {
-    const stored = await this.#persistence?.open();
-    if (!stored || this.#isDestroyed) return false;
-    this.#epoch = stored.about.epoch;
+  #applyStored({ content, edits, about }: Stored): void {
+    if (this.#isDestroyed) return;
+    this.#epoch ??= about.epoch;
     this.doc.transact(() => {
-      for (const update of stored.content) Y.applyUpdate(this.doc, update, DEVICE);
+      for (const update of content) Y.applyUpdate(this.doc, update, DEVICE);
     }, DEVICE);
-    for (const edit of stored.edits) this.#adopt(edit, DEVICE);
-    return stored.content.length > 0 || stored.edits.length > 0;
+    for (const edit of edits) this.#adopt(edit, DEVICE);
   }
 
   async #connectOnceLoaded(): Promise<void> {
@@ -294,8 +294,9 @@ export class MapweaveProvider {
   #adopt(stored: StoredEdit, from: symbol): void {
     const edit = this.#log.add(stored, true);
     if (!edit) return;
-    Y.applyUpdate(this.doc, edit.update, from);
+    // Before anything that its content may lead to: what is acknowledged goes by the order of numbers.
     this.#send(edit);
+    Y.applyUpdate(this.doc, edit.update, from);
     this.#changed();
   }
 
