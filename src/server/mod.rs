@@ -11,6 +11,7 @@ mod maps;
 mod origin;
 mod page;
 mod problem;
+mod relay;
 mod routes;
 mod socket;
 mod state;

@@ -14,7 +14,7 @@ use super::document::{self, StateQuery};
 use super::events::events;
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, socket, status};
+use super::{hocuspocus, maps, page, relay, socket, status};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -65,7 +65,23 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 ))
             },
         );
-    one.boxed().or(many.boxed()).unify().boxed()
+    let relays = warp::path("sync")
+        .and(warp::path::end())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(address())
+        .and(with(app))
+        .map(|method, headers, on_upgrade, address, app: Arc<App>| {
+            reply(relay::upgrade(&app, &method, &headers, on_upgrade, address))
+        });
+    one.boxed()
+        .or(many.boxed())
+        .unify()
+        .boxed()
+        .or(relays.boxed())
+        .unify()
+        .boxed()
 }
 
 fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -154,12 +170,21 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(address())
         .and(with(app))
         .then(|map, query, id, address, app| answer(events(app, map, query, id, address)));
+    let upstream = v1()
+        .and(warp::path("upstream"))
+        .and(end())
+        .and(warp::get())
+        .and(with(app))
+        .map(|app| Ok(relay::status(&app).into_response()));
     let of_all = list
         .boxed()
         .or(create.boxed())
         .unify()
         .boxed()
         .or(verify.boxed())
+        .unify()
+        .boxed()
+        .or(upstream.boxed())
         .unify()
         .boxed();
     let of_one = describe.boxed().or(delete.boxed()).unify().boxed();

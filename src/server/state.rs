@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::config::Config;
+use crate::relay::Relay;
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
 
 /// Renders the metrics of this process as Prometheus text.
@@ -35,6 +36,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// What is exchanged with other stores.
+    pub relay: Arc<Relay>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
 }
@@ -58,6 +61,7 @@ impl App {
         let spool = Spool::new(&config.data, FREE_BYTES_MIN);
         let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
+            relay: Relay::new(rooms.clone(), config.limits.update_bytes_max),
             rooms,
             config,
             render_metrics,

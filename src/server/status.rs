@@ -37,6 +37,7 @@ pub fn metrics(app: &Arc<App>) -> Result<warp::reply::Response, Problem> {
     gauge("mapweave_maps_live", app.rooms.live() as f64);
     gauge("mapweave_maps_live_bytes", app.rooms.bytes() as f64);
     gauge("mapweave_sockets_open", app.sockets() as f64);
+    super::relay::gauges(app);
     gauge("mapweave_unfinished_bytes", app.unfinished.bytes() as f64);
     gauge(
         "mapweave_store_ok",

@@ -1,0 +1,67 @@
+//! Relays: two Mapweaves exchange what their logs hold, both ways, over one WebSocket that either of them opens.
+//!
+//! What travels are log records with their origin, each named for ever by the log of the store that first acknowledged
+//! it. A map's log says of every other log how far it is held ([`Known`](mapweave_storage::Known)), so that nothing is
+//! taken in twice, whatever way it comes: chains, diamonds and rings of stores are alike. `docs/relay.md` has the whole
+//! picture, `docs/protocol.md` the bytes.
+//!
+//! [`Link`] decides, without IO; [`Intake`] and [`read`] act on the store; [`connection`] carries a link over a socket;
+//! [`upstream`] keeps one connection to head office. Start at [`Relay`].
+
+mod batch;
+pub mod connection;
+mod intake;
+mod link;
+mod memory;
+mod message;
+mod outlet;
+mod pace;
+mod status;
+pub mod upstream;
+
+pub use batch::{BatchError, Packed, Packing, travels, unpack};
+pub use intake::{Intake, Interrupted};
+pub use link::{
+    Allow, Into, Link, LinkError, LocalMap, Progress, ReadRecords, Standing, Task, WINDOW_BYTES,
+};
+pub use message::{
+    BEGIN, Begin, Content, LEVEL, MESSAGE_BYTES_MAX, MapState, Message, MessageError, Outcome,
+    PART_BYTES, VERSION,
+};
+pub use outlet::{local_map, read};
+pub use status::{Board, ConnectionStatus, Way};
+
+use std::sync::Arc;
+
+use mapweave_storage::UpdateLog;
+
+use crate::room::Rooms;
+use memory::Memory;
+
+/// What all connections of a process share.
+pub struct Relay {
+    /// The maps.
+    pub rooms: Arc<Rooms>,
+    /// The connections that there are, for people.
+    pub board: Board,
+    intake: Intake,
+    memory: Memory,
+    update_bytes_max: usize,
+}
+
+impl Relay {
+    /// Exchanges the maps of `rooms`; takes updates of at most `update_bytes_max` bytes.
+    pub fn new(rooms: Arc<Rooms>, update_bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            intake: Intake::new(rooms.clone()),
+            rooms,
+            board: Board::default(),
+            memory: Memory::default(),
+            update_bytes_max,
+        })
+    }
+
+    fn store(&self) -> &Arc<dyn UpdateLog> {
+        self.rooms.store()
+    }
+}
