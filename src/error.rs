@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use mapweave_proto::MapName;
 use mapweave_storage::StoreError;
 
+use crate::auth::{GateError, KeyError, MintError};
 use crate::config::ConfigProblems;
 use crate::formats::ExportError;
+use crate::relay::upstream::UpstreamError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -45,6 +47,15 @@ pub enum Error {
     /// The configuration has problems.
     #[error(transparent)]
     Config(#[from] ConfigProblems),
+    /// Who may enter cannot be told.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A key is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A token cannot be made or taken back.
+    #[error(transparent)]
+    Mint(#[from] MintError),
     /// Messages or figures cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -84,6 +95,9 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
+    /// Another server cannot be exchanged with.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The server ended by itself.
     #[error(transparent)]
     Serve(#[from] ServeError),

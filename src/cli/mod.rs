@@ -12,10 +12,12 @@ mod export;
 mod import;
 mod maps;
 mod serve;
+mod sync;
 mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token;
 mod verify;
 
 use std::ffi::OsString;
@@ -84,9 +86,11 @@ fn dispatch(
         Command::Serve(_) => serve::run(config, console),
         Command::Import(import) => import::run(&import, &config, environment, console),
         Command::Export(export) => export::run(&export, &config, environment, console),
+        Command::Sync(sync) => sync::run(&sync, &config, environment, console),
         Command::Maps(maps) => maps::run(&maps, &config, environment, console),
         Command::Verify(verify) => verify::run(&verify, &config, environment, console),
         Command::Compact(compact) => compact::run(&compact, &config, environment, console),
+        Command::Token(token) => token::run(&token, &config, environment, console),
         Command::Doctor(doctor) => doctor::run(&doctor, &given, environment, console),
     }
 }

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::auth::{MapPattern, SECRET_BYTES_MIN, Secret};
+use crate::relay::upstream::UpstreamUrl;
+
 /// A value as it was given, before anybody knows what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Raw {
@@ -51,6 +54,18 @@ pub enum Rule {
     Address,
     /// A path.
     Path,
+    /// A file, or nothing.
+    File,
+    /// Words, or nothing.
+    Text,
+    /// A text that is never shown, or nothing.
+    Secret,
+    /// An address that starts with `http://`, or nothing.
+    Url,
+    /// An address of another server, or nothing.
+    Upstream,
+    /// Names of maps, with stars.
+    Patterns,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A filter of log messages.
@@ -107,6 +122,21 @@ impl Raw {
             DeValue::Float(_) => Self::Other("a number with a fraction"),
             DeValue::Datetime(_) => Self::Other("a date"),
             DeValue::Table(_) => Self::Other("a table"),
+        }
+    }
+
+    /// Several strings, also in one with commas between.
+    fn list(&self) -> Result<Vec<String>, String> {
+        match self {
+            Self::List(list) => Ok(list.clone()),
+            Self::Text(text) => {
+                let items = text.split(',').map(|s| s.trim().to_owned());
+                Ok(items.filter(|s| !s.is_empty()).collect())
+            }
+            other => Err(format!(
+                "{} is given where an array of strings is wanted",
+                other.what()
+            )),
         }
     }
 
@@ -242,23 +272,92 @@ impl Setting for String {
     }
 }
 
+/// Nothing is written as an empty text.
+impl Setting for Option<PathBuf> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a path")?;
+        Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from))
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let shown = self.as_ref().map(|path| path.display().to_string());
+        shown.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+/// Nothing is written as an empty text.
+impl Setting for Option<String> {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let text = raw.text("a string")?.trim();
+        let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
+        let url = text.strip_prefix("http://").is_some_and(has_host);
+        if rule == Rule::Url && !url && !text.is_empty() {
+            return Err(
+                "this is no address of a service: write http://127.0.0.1:9000/path".to_owned(),
+            );
+        }
+        Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned))
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.clone().unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+/// Nothing is written as an empty text.
+impl Setting for Option<UpstreamUrl> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a string")?.trim();
+        (!text.is_empty()).then(|| text.parse()).transpose()
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let shown = self.as_ref().map(ToString::to_string);
+        shown.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+impl Setting for Vec<MapPattern> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let parse = |text: &String| text.parse().map_err(|error| format!("{text:?}: {error}"));
+        let patterns: Self = raw.list()?.iter().map(parse).collect::<Result<_, _>>()?;
+        if patterns.is_empty() {
+            return Err("name at least one map or pattern; ** stands for all".to_owned());
+        }
+        Ok(patterns)
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let shown: Vec<String> = self.iter().map(ToString::to_string).collect();
+        shown.join(", ")
+    }
+}
+
+/// What is wrong with a secret is told without it.
+impl Setting for Secret {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a secret")?.trim();
+        match text.len() {
+            0 | SECRET_BYTES_MIN.. => Ok(Self::new(text)),
+            bytes => Err(format!(
+                "the secret has {bytes} bytes: give at least {SECRET_BYTES_MIN} random ones"
+            )),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        if self.is_empty() { "none" } else { "set" }.to_owned()
+    }
+}
+
 /// A list is an array in the file and is separated by commas elsewhere.
 impl Setting for Vec<String> {
     fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
-        let list = match raw {
-            Raw::List(list) => list.clone(),
-            Raw::Text(text) => text
-                .split(',')
-                .map(|s| s.trim().to_owned())
-                .filter(|s| !s.is_empty())
-                .collect(),
-            other => {
-                return Err(format!(
-                    "{} is given where an array of strings is wanted",
-                    other.what()
-                ));
-            }
-        };
+        let list = raw.list()?;
         let wrong = list.iter().find_map(|item| check_item(item, rule).err());
         wrong.map_or(Ok(list), Err)
     }

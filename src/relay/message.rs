@@ -296,11 +296,11 @@ impl Message {
     pub const fn code(&self) -> u8 {
         match self {
             Self::Hello { .. } => 0,
-            Self::Offer { .. } => 1,
+            Self::Offer { .. } => OFFER,
             Self::Listed => 2,
             Self::Have { .. } => 3,
             Self::Wait { .. } => 4,
-            Self::Begin(_) => 5,
+            Self::Begin(_) => BEGIN,
             Self::Resume { .. } => 6,
             Self::Part(_) => 7,
             Self::Done { .. } => 8,
@@ -313,6 +313,9 @@ impl Message {
 
 /// First byte of [`Message::Level`].
 pub const LEVEL: u8 = 11;
+
+/// First byte of [`Message::Offer`].
+pub const OFFER: u8 = 1;
 
 /// First byte of [`Message::Begin`].
 pub const BEGIN: u8 = 5;

@@ -9,6 +9,7 @@
 //! [`upstream`] keeps one connection to head office. Start at [`Relay`].
 
 mod batch;
+pub mod bridge;
 pub mod connection;
 mod intake;
 mod link;
@@ -25,7 +26,7 @@ pub use link::{
     Allow, Into, Link, LinkError, LocalMap, Progress, ReadRecords, Standing, Task, WINDOW_BYTES,
 };
 pub use message::{
-    BEGIN, Begin, Content, LEVEL, MESSAGE_BYTES_MAX, MapState, Message, MessageError, Outcome,
+    Begin, Content, MESSAGE_BYTES_MAX, MapState, Message, MessageError, Outcome,
     PART_BYTES, VERSION,
 };
 pub use outlet::{local_map, read};

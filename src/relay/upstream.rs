@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use super::Relay;
 use super::connection::{self, Counted, Ended, Terms, Until, socket_config};
 use super::link::Allow;
 use super::status::{Post, Way};
+use crate::auth::{MapPattern, Secret};
+use crate::config::Config;
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -44,6 +47,9 @@ const ATTEMPTS_MAX: u32 = 6;
 /// Where every server listens for relays.
 const PATH: &str = "/sync";
 
+/// Slowest pace, in bytes a second.
+const PACE_MIN: u64 = 4 << 10;
+
 /// Longest text of a refusal that is told, in characters.
 const TOLD_MAX: usize = 300;
 
@@ -52,7 +58,7 @@ pub struct Upstream {
     /// Where it is.
     pub url: UpstreamUrl,
     /// What to show at the door.
-    pub token: Option<String>,
+    pub token: Token,
     /// Which maps to exchange.
     pub allow: Allow,
     /// Most bytes a second, each way.
@@ -94,6 +100,14 @@ pub enum UpstreamError {
     /// The token cannot be sent.
     #[error("the token holds characters that no token has: give the text of the token alone")]
     Token,
+    /// The token cannot be read.
+    #[error("the token cannot be read from {}: {source}", path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// What the machine said.
+        source: io::Error,
+    },
     /// It was there, and ended.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -140,12 +154,64 @@ impl fmt::Display for UpstreamUrl {
     }
 }
 
+/// Where a token is.
+#[derive(Debug, Clone)]
+pub enum Token {
+    /// There is none.
+    None,
+    /// Here.
+    Given(Secret),
+    /// In a file, which may be replaced by one with a later token.
+    File(PathBuf),
+}
+
+impl Token {
+    fn header(&self) -> Result<Option<HeaderValue>, UpstreamError> {
+        let token = match self {
+            Self::None => return Ok(None),
+            Self::Given(secret) => secret.clone(),
+            Self::File(path) => {
+                let read = std::fs::read_to_string(path);
+                let text = read.map_err(|source| UpstreamError::TokenFile {
+                    path: path.clone(),
+                    source,
+                })?;
+                Secret::new(text.trim())
+            }
+        };
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+        let mut value = value.map_err(|_| UpstreamError::Token)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// Lets those maps pass whose names one of `patterns` matches.
+pub fn matching(patterns: Vec<MapPattern>) -> Allow {
+    Arc::new(move |name| patterns.iter().any(|pattern| pattern.matches(name)))
+}
+
 /// Any stream that a socket can be on.
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
+/// A socket to another server.
+pub(super) type Socket = WebSocketStream<Counted<Box<dyn Io>>>;
+
 impl Upstream {
+    /// Head office as configured, if there is one.
+    pub fn of(config: &Config) -> Option<Self> {
+        let upstream = &config.upstream;
+        let file = upstream.token_file.clone();
+        Some(Self {
+            url: upstream.url.clone()?,
+            token: file.map_or(Token::None, Token::File),
+            allow: matching(upstream.maps.clone()),
+            bytes_per_s: pace_of(upstream.bytes_per_s),
+        })
+    }
+
     async fn open(&self) -> io::Result<Box<dyn Io>> {
         let UpstreamUrl {
             secure, host, port, ..
@@ -159,7 +225,7 @@ impl Upstream {
         Ok(Box::new(stream))
     }
 
-    async fn dial(&self) -> Result<WebSocketStream<Counted<Box<dyn Io>>>, UpstreamError> {
+    pub(super) async fn dial(&self) -> Result<Socket, UpstreamError> {
         let unreachable = |why: String| UpstreamError::Unreachable {
             url: self.url.clone(),
             why,
@@ -175,10 +241,7 @@ impl Upstream {
             let mut request = target
                 .into_client_request()
                 .map_err(|error| unreachable(error.to_string()))?;
-            if let Some(token) = &self.token {
-                let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                    .map_err(|_| UpstreamError::Token)?;
-                value.set_sensitive(true);
+            if let Some(value) = self.token.header()? {
                 request.headers_mut().insert(AUTHORIZATION, value);
             }
             let stream = Counted::new(stream);
@@ -222,6 +285,11 @@ impl Upstream {
             .await
             .into()
     }
+}
+
+/// A bound in bytes a second as people give it: 0 is none, and less than this would not keep a connection alive.
+pub fn pace_of(bytes_per_s: u64) -> Option<u64> {
+    (bytes_per_s > 0).then(|| bytes_per_s.max(PACE_MIN))
 }
 
 /// What the body of a refusal says.

@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod entrance;
 mod events;
 mod features;
 mod hocuspocus;
@@ -12,7 +13,9 @@ mod origin;
 mod page;
 mod problem;
 mod relay;
+mod quota;
 mod routes;
+mod share;
 mod socket;
 mod state;
 mod status;
@@ -36,7 +39,9 @@ pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub use ws::{backlog, frame};
 
+use crate::auth::Gate;
 use crate::config::Config;
+use crate::relay::upstream::{self, Upstream};
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 
 /// Why the server ended other than by being asked to.
@@ -56,7 +61,7 @@ pub enum ServeError {
     Listener(#[from] std::io::Error),
 }
 
-/// Serves `listener` over `store` until `shutdown` completes, then stops: no new connections, close codes to
+/// Serves `listener` over `store`, to those whom `gate` lets in, until `shutdown` completes, then stops: no new connections, close codes to
 /// all sessions, maps drained and stored, within the configured deadline.
 ///
 /// # Errors
@@ -65,6 +70,7 @@ pub async fn run(
     listener: TcpListener,
     config: Arc<Config>,
     store: Arc<dyn UpdateLog>,
+    gate: Arc<Gate>,
     render_metrics: RenderMetrics,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -79,6 +85,7 @@ pub async fn run(
     );
     let app = state::App::new(
         rooms.clone(),
+        gate,
         config.clone(),
         render_metrics,
         tasks.clone(),
@@ -105,6 +112,9 @@ pub async fn run(
         tasks.clone(),
     );
     let accepting = tokio::spawn(accepting);
+    if let Some(head_office) = Upstream::of(&config) {
+        tasks.spawn(upstream::keep(app.relay.clone(), head_office, stop.clone()));
+    }
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         why = watch_store(&store, &rooms) => Err(ServeError::StorePoisoned { why }),

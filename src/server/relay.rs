@@ -11,41 +11,48 @@ use warp::http::HeaderMap;
 use warp::hyper::Method;
 use warp::hyper::upgrade::OnUpgrade;
 
-use super::accept::PeerAddress;
+use super::entrance::Caller;
 use super::problem::Problem;
 use super::socket::{handshake, upgradable, upgraded};
 use super::state::{App, SocketPlace};
 use crate::relay::connection::{self, Counted, Terms, Until, socket_config};
-use crate::relay::{Allow, Way};
+use crate::auth::{Permit, RelayPermit};
+use crate::relay::Way;
 
 /// Answers a request for a relay's socket.
-pub fn upgrade(
-    app: &Arc<App>,
+pub async fn upgrade(
+    app: Arc<App>,
+    caller: Caller,
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = handshake(method, headers)?;
+    let RelayPermit { permit, patterns } = app.gate.relay(caller.token(), caller.ip()).await?;
     app.check_writable()?;
     let (place, on_upgrade) = (app.take_socket_place()?, upgradable(on_upgrade)?);
     let terms = Terms {
-        via: address.0.ip().to_string(),
-        allow: everything(),
+        via: match permit.who.id.as_str() {
+            "" => caller.ip().to_string(),
+            id => id.to_owned(),
+        },
+        allow: Arc::new(move |name| patterns.iter().any(|pattern| pattern.matches(name))),
         bytes_per_s: None,
         until: Until::Ever,
     };
-    let span = tracing::info_span!("relay", address = %address.0);
-    let task = Box::pin(run(app.clone(), place, on_upgrade, terms));
+    let span = tracing::info_span!("relay", address = %caller.address.0);
+    let task = Box::pin(run(app.clone(), place, on_upgrade, terms, permit));
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
-fn everything() -> Allow {
-    Arc::new(|_| true)
-}
-
-async fn run(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade, terms: Terms) {
+async fn run(
+    app: Arc<App>,
+    place: SocketPlace,
+    on_upgrade: OnUpgrade,
+    terms: Terms,
+    permit: Permit,
+) {
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
     };
@@ -58,8 +65,10 @@ async fn run(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade, terms: Te
     let socket = socket.await;
     let post = app.relay.board.post(Way::Downstream, &terms.via);
     let stop = async {
-        app.stop.cancelled().await;
-        "the server is stopping".to_owned()
+        tokio::select! {
+            () = app.stop.cancelled() => "the server is stopping".to_owned(),
+            why = app.gate.ended(&permit) => why.text().to_string(),
+        }
     };
     tracing::info!(via = terms.via, "a relay is here");
     let ended = connection::run(&app.relay, socket, &terms, &post, stop).await;
@@ -67,15 +76,23 @@ async fn run(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade, terms: Te
     drop(place);
 }
 
-/// GET `/api/v1/upstream`: the connection to head office, and the relays that came here.
-pub fn status(app: &Arc<App>) -> impl Reply {
-    let (upstream, relays): (Vec<_>, Vec<_>) = app
+/// GET `/api/v1/upstream`: the connection to head office, for everybody with a token; for operators also the relays that
+/// came here, and the names of maps.
+pub async fn status(app: Arc<App>, caller: Caller) -> Result<impl Reply, Problem> {
+    let operator = app.passport(&caller).await?.is_operator();
+    let (mut upstream, mut relays): (Vec<_>, Vec<_>) = app
         .relay
         .board
         .all()
         .into_iter()
         .partition(|status| status.way == Way::Upstream);
-    warp::reply::json(&json!({ "upstream": upstream.first(), "relays": relays }))
+    if !operator {
+        relays.clear();
+        upstream.iter_mut().for_each(|status| status.waiting.clear());
+    }
+    Ok(warp::reply::json(
+        &json!({ "upstream": upstream.first(), "relays": relays }),
+    ))
 }
 
 /// What `/metrics` tells of relays.

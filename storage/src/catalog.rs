@@ -122,6 +122,7 @@ impl MapState {
             Kind::Update
             | Kind::Gapped
             | Kind::Revoked { .. }
+            | Kind::Issued { .. }
             | Kind::Expired
             | Kind::Known
             | Kind::Other { .. } => {}

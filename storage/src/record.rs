@@ -169,6 +169,11 @@ pub enum Kind {
         /// What was revoked, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
         what: String,
     },
+    /// A share link was given away; kept in [`STORE_LOG`].
+    Issued {
+        /// What was given to whom, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
+        what: String,
+    },
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
@@ -196,6 +201,7 @@ impl Kind {
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
             Self::Known => 12,
+            Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
     }
@@ -212,6 +218,7 @@ impl Kind {
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
             Self::Known => "known",
+            Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
@@ -220,7 +227,7 @@ impl Kind {
     pub fn detail(&self) -> &[u8] {
         match self {
             Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
-            Self::Revoked { what } => what.as_bytes(),
+            Self::Revoked { what } | Self::Issued { what } => what.as_bytes(),
             Self::Other { detail, .. } => detail,
             Self::Update
             | Self::Gapped
@@ -252,6 +259,9 @@ impl Kind {
             }),
             8 if detail.is_empty() => Some(Self::Expired),
             12 if detail.is_empty() => Some(Self::Known),
+            16 => text().map(|what| Self::Issued {
+                what: what.to_owned(),
+            }),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other {

@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{Intent, MapInfo, Target};
 use crate::Error;
+use crate::auth::{Gate, Revocation};
 use crate::config::Config;
+use crate::relay::Relay;
 use crate::room::{
     self, CoreOptions, EnterError, HeldLimits, IfUnknown, RoomOptions, Rooms, Summary, Verified,
 };
@@ -74,6 +76,11 @@ impl Local {
             tasks,
             update_bytes_max,
         }
+    }
+
+    /// Exchanges its maps with other stores.
+    pub(in crate::cli) fn relay(&self) -> Arc<Relay> {
+        Relay::new(self.rooms.clone(), self.update_bytes_max)
     }
 
     /// The map of the name, unless it was deleted.
@@ -172,6 +179,18 @@ impl Target for Local {
 
     fn verify<'a>(&'a self, only: Option<&'a MapName>) -> BoxFuture<'a, Result<Verified, Error>> {
         async move { Ok(room::verify(&self.store, only).await?) }.boxed()
+    }
+
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let gate = Gate::of_books(self.store.clone()).await?;
+            Ok(gate.revoke(revocation.clone(), origin()).await?)
+        }
+        .boxed()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
+        async { Ok(Gate::of_books(self.store.clone()).await?.revocations()) }.boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {

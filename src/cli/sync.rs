@@ -1,0 +1,141 @@
+//! `mapweave sync`: exchanges maps with another server, from a data folder or for a running server.
+
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::SyncArgs;
+use super::console::Console;
+use super::target::{self, Intent, Local, Probe, Remote, ServerUrl, Target};
+use crate::auth::MapPattern;
+use crate::config::{Config, Environment};
+use crate::relay::bridge;
+use crate::relay::connection::Until;
+use crate::relay::upstream::{self, Token, Upstream, UpstreamUrl, matching, pace_of};
+use crate::{Error, Exit};
+
+/// Exchanges until interrupted, or once.
+pub(super) fn run(
+    args: &SyncArgs,
+    config: &Config,
+    environment: &dyn Environment,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    let there = Upstream {
+        url: args.url.clone(),
+        token: token(args, environment)?,
+        allow: matching(patterns(args)),
+        bytes_per_s: pace_of(args.bytes_per_s),
+    };
+    target::block_on(async {
+        let stop = CancellationToken::new();
+        let interrupted = stop.clone();
+        let watch = tokio::spawn(async move {
+            // Where signals cannot be watched, they end the process as usual.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                interrupted.cancel();
+            }
+        });
+        let ended = match server(args, config).await {
+            Some(url) => between(args, &url, &there, &stop, console).await,
+            None => folder(args, config, there, &stop, console).await,
+        };
+        watch.abort();
+        ended
+    })
+}
+
+fn patterns(args: &SyncArgs) -> Vec<MapPattern> {
+    if args.maps.is_empty() {
+        vec![MapPattern::all()]
+    } else {
+        args.maps.clone()
+    }
+}
+
+fn token(args: &SyncArgs, environment: &dyn Environment) -> Result<Token, Error> {
+    if let Some(path) = &args.token_file {
+        return Ok(Token::File(environment.folder().join(path)));
+    }
+    Ok(args.token.clone().map_or(Token::None, Token::Given))
+}
+
+/// The running server to exchange for: the one that is named, else one that answers at the configured address.
+async fn server(args: &SyncArgs, config: &Config) -> Option<ServerUrl> {
+    if args.data.is_some() || args.server.is_some() {
+        return args.server.clone();
+    }
+    let usual = ServerUrl::of_listener(config.listen);
+    match Remote::new(usual.clone()).probe().await {
+        Probe::Mapweave { .. } => Some(usual),
+        Probe::Stranger | Probe::Silent(_) => None,
+    }
+}
+
+fn until(args: &SyncArgs) -> Until {
+    if args.once { Until::Level } else { Until::Ever }
+}
+
+/// Two servers.
+async fn between(
+    args: &SyncArgs,
+    url: &ServerUrl,
+    there: &Upstream,
+    stop: &CancellationToken,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    console.say(format_args!("using the server {url}"));
+    let here = Upstream {
+        url: url
+            .to_string()
+            .parse::<UpstreamUrl>()
+            .map_err(Error::Usage)?,
+        token: args.server_token.clone().map_or(Token::None, Token::Given),
+        allow: there.allow.clone(),
+        bytes_per_s: None,
+    };
+    let stopped = async {
+        stop.cancelled().await;
+        "interrupted".to_owned()
+    };
+    match bridge::join(&here, there, until(args), stopped).await {
+        Ok(()) => say_level(there, console),
+        Err(_) if stop.is_cancelled() && !args.once => Ok(Exit::Done),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A folder whose server is stopped.
+async fn folder(
+    args: &SyncArgs,
+    config: &Config,
+    there: Upstream,
+    stop: &CancellationToken,
+    console: &mut Console,
+) -> Result<Exit, Error> {
+    let local = Local::open(config, Intent::Create)?;
+    console.say(format_args!("using {}", local.describe()));
+    let relay = local.relay();
+    let url = there.url.clone();
+    let ended = match until(args) {
+        Until::Level => upstream::once(&relay, &there, stop).await,
+        Until::Ever => {
+            upstream::keep(relay.clone(), there, stop.clone()).await;
+            Ok(())
+        }
+    };
+    drop(relay);
+    Box::new(local).close().await?;
+    ended?;
+    if args.once {
+        console.say(format_args!("{url} and this store have all of each other's"));
+    }
+    Ok(Exit::Done)
+}
+
+fn say_level(there: &Upstream, console: &mut Console) -> Result<Exit, Error> {
+    console.say(format_args!(
+        "{} and this server have all of each other's",
+        there.url
+    ));
+    Ok(Exit::Done)
+}
