@@ -111,7 +111,7 @@ pub struct SyncArgs {
     #[arg(long)]
     pub(super) once: bool,
     /// The token to show there, of role relay; better in the variable or a file [env: MAPWEAVE_UPSTREAM_TOKEN]
-    #[arg(long, value_name = "TOKEN", env = "MAPWEAVE_UPSTREAM_TOKEN", hide_env = true, hide_env_values = true)]
+    #[arg(long, value_name = "TOKEN")]
     pub(super) token: Option<Secret>,
     /// File with that token
     #[arg(long, value_name = "FILE", conflicts_with = "token")]

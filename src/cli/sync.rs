@@ -1,17 +1,19 @@
 //! `mapweave sync`: exchanges maps with another server, from a data folder or for a running server.
 
-
 use tokio_util::sync::CancellationToken;
 
 use super::args::SyncArgs;
 use super::console::Console;
 use super::target::{self, Intent, Local, Probe, Remote, ServerUrl, Target};
-use crate::auth::MapPattern;
+use crate::auth::{MapPattern, Secret};
 use crate::config::{Config, Environment};
 use crate::relay::bridge;
 use crate::relay::connection::Until;
 use crate::relay::upstream::{self, Token, Upstream, UpstreamUrl, matching, pace_of};
 use crate::{Error, Exit};
+
+/// The variable that may hold the token.
+const TOKEN_VARIABLE: &str = "MAPWEAVE_UPSTREAM_TOKEN";
 
 /// Exchanges until interrupted, or once.
 pub(super) fn run(
@@ -56,7 +58,16 @@ fn token(args: &SyncArgs, environment: &dyn Environment) -> Result<Token, Error>
     if let Some(path) = &args.token_file {
         return Ok(Token::File(environment.folder().join(path)));
     }
-    Ok(args.token.clone().map_or(Token::None, Token::Given))
+    let variables = environment.variables();
+    let variable = variables
+        .iter()
+        .find(|(name, _)| name == TOKEN_VARIABLE)
+        .and_then(|(_, value)| value.to_str())
+        .map(Secret::new);
+    let given = args.token.clone().or(variable);
+    Ok(given
+        .filter(|token| !token.is_empty())
+        .map_or(Token::None, Token::Given))
 }
 
 /// The running server to exchange for: the one that is named, else one that answers at the configured address.
@@ -127,7 +138,9 @@ async fn folder(
     Box::new(local).close().await?;
     ended?;
     if args.once {
-        console.say(format_args!("{url} and this store have all of each other's"));
+        console.say(format_args!(
+            "{url} and this store have all of each other's"
+        ));
     }
     Ok(Exit::Done)
 }

@@ -20,7 +20,12 @@ pub const DEFAULT_FILE: &str = "mapweave.toml";
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Variables that are no settings but stand for flags of the command line.
-const OTHER_VARIABLES: [&str; 3] = ["MAPWEAVE_CONFIG", "MAPWEAVE_SERVER", "MAPWEAVE_TOKEN"];
+const OTHER_VARIABLES: [&str; 4] = [
+    "MAPWEAVE_CONFIG",
+    "MAPWEAVE_SERVER",
+    "MAPWEAVE_TOKEN",
+    "MAPWEAVE_UPSTREAM_TOKEN",
+];
 
 /// What the command line gave.
 #[derive(Debug, Clone, Default)]

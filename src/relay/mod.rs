@@ -26,8 +26,8 @@ pub use link::{
     Allow, Into, Link, LinkError, LocalMap, Progress, ReadRecords, Standing, Task, WINDOW_BYTES,
 };
 pub use message::{
-    Begin, Content, MESSAGE_BYTES_MAX, MapState, Message, MessageError, Outcome,
-    PART_BYTES, VERSION,
+    Begin, Content, MESSAGE_BYTES_MAX, MapState, Message, MessageError, Outcome, PART_BYTES,
+    VERSION,
 };
 pub use outlet::{local_map, read};
 pub use status::{Board, ConnectionStatus, Way};

@@ -15,9 +15,9 @@ use super::entrance::Caller;
 use super::problem::Problem;
 use super::socket::{handshake, upgradable, upgraded};
 use super::state::{App, SocketPlace};
-use crate::relay::connection::{self, Counted, Terms, Until, socket_config};
 use crate::auth::{Permit, RelayPermit};
 use crate::relay::Way;
+use crate::relay::connection::{self, Counted, Terms, Until, socket_config};
 
 /// Answers a request for a relay's socket.
 pub async fn upgrade(
@@ -88,7 +88,9 @@ pub async fn status(app: Arc<App>, caller: Caller) -> Result<impl Reply, Problem
         .partition(|status| status.way == Way::Upstream);
     if !operator {
         relays.clear();
-        upstream.iter_mut().for_each(|status| status.waiting.clear());
+        upstream
+            .iter_mut()
+            .for_each(|status| status.waiting.clear());
     }
     Ok(warp::reply::json(
         &json!({ "upstream": upstream.first(), "relays": relays }),
