@@ -36,6 +36,9 @@ use super::status::Post;
 /// How often a quiet connection says that it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How often a connection looks after itself, and says how it stands.
+const TICK: Duration = Duration::from_secs(1);
+
 /// After so long without a byte the other end is taken for gone.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
@@ -204,8 +207,9 @@ where
         frames: &mpsc::Sender<Frame>,
         mut stop: Pin<&mut impl Future<Output = String>>,
     ) -> Ended {
-        let mut keepalive = tokio::time::interval(KEEPALIVE);
-        keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pinged_at = Instant::now();
         let (mut counted, mut counted_at) = (0, Instant::now());
         let mut next: Option<Message> = None;
         loop {
@@ -240,14 +244,17 @@ where
                     Ok(())
                 }
                 Some(answer) = self.jobs.next(), if !self.jobs.is_empty() => self.answered(answer).await,
-                _ = keepalive.tick() => {
+                _ = tick.tick() => {
                     let read = self.read_bytes.load(Relaxed);
                     if read != counted {
                         (counted, counted_at) = (read, Instant::now());
                     }
-                    // Where there is no place, something is on its way anyway.
-                    let _ = frames.try_send(Frame::Ping(Bytes::new()));
-                    self.tell();
+                    if pinged_at.elapsed() >= KEEPALIVE {
+                        pinged_at = Instant::now();
+                        // Where there is no place, something is on its way anyway.
+                        let _ = frames.try_send(Frame::Ping(Bytes::new()));
+                    }
+                    self.tell(counted_at);
                     if counted_at.elapsed() > SILENCE_MAX { Err(Ended::Silent) } else { Ok(()) }
                 }
             };
@@ -284,12 +291,13 @@ where
                 return Err(LinkError::Protocol("it sends text").into());
             }
         }
-        self.tell();
         Ok(())
     }
 
-    fn tell(&self) {
-        self.post.heard(self.link.peer(), &self.link.standing());
+    fn tell(&self, heard_at: Instant) {
+        let ago = heard_at.elapsed().as_millis() as u64;
+        let standing = self.link.standing();
+        self.post.stands(self.link.peer(), &standing, ago);
     }
 
     /// What a task of the link needs, as work beside the connection.

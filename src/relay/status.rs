@@ -127,8 +127,8 @@ impl Post {
         });
     }
 
-    /// Something was heard.
-    pub(super) fn heard(&self, peer: Option<Identity>, standing: &Standing) {
+    /// How it stands now; `heard_ms_ago`: when something was last heard.
+    pub(super) fn stands(&self, peer: Option<Identity>, standing: &Standing, heard_ms_ago: u64) {
         let store = peer.map(|peer| uuid::Uuid::from_bytes(peer.store).to_string());
         let waiting = standing.waiting.iter().take(WAITING_TOLD_MAX);
         let waiting = waiting.map(|(map, why)| WaitingMap {
@@ -137,7 +137,7 @@ impl Post {
         });
         let waiting = waiting.collect();
         self.change(|status| {
-            (status.store, status.last_contact) = (store, Some(now()));
+            (status.store, status.last_contact) = (store, Some(ago(heard_ms_ago)));
             (status.maps, status.level) = (standing.maps, standing.level);
             (status.behind_out, status.behind_in) = (standing.behind_out, standing.behind_in);
             status.waiting = waiting;
@@ -169,6 +169,11 @@ impl Drop for Post {
 }
 
 fn now() -> String {
+    ago(0)
+}
+
+fn ago(ms: u64) -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    rfc3339_ms(since.map_or(0, |since| since.as_millis() as u64))
+    let now_ms = since.map_or(0, |since| since.as_millis() as u64);
+    rfc3339_ms(now_ms.saturating_sub(ms))
 }

@@ -16,5 +16,6 @@ mod harness;
 mod lifecycle;
 mod presence;
 mod refusals;
+mod relays;
 mod sync;
 mod uploads;

@@ -114,6 +114,9 @@ impl Station {
         let scanned = scan(update.clone().into(), usize::MAX).expect("an update");
         if room.submit(scanned, self.origin()).await.is_ok() {
             self.acknowledged.push((name(map), update.into()));
+        } else {
+            // What follows would build on what nobody has.
+            self.crews.remove(map);
         }
     }
 
