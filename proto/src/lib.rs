@@ -57,7 +57,8 @@ pub use session::{
 };
 pub use state_vector::StateVector;
 pub use update::{
-    ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,
-    Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned, Verdict, concat, extend, scan,
+    COMMENT_ROOTS, CommentError, ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX,
+    LargeError, LargeUpdate, Ledger, Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned,
+    Verdict, concat, extend, scan,
 };
 pub use varint::{Reader, Writer};

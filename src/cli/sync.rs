@@ -1,15 +1,18 @@
 //! `mapweave sync`: exchanges maps with another server, from a data folder or for a running server.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::SyncArgs;
 use super::console::Console;
 use super::target::{self, Intent, Local, Probe, Remote, ServerUrl, Target};
-use crate::auth::{MapPattern, Secret};
+use crate::auth::{Gate, MapPattern, Secret};
 use crate::config::{Config, Environment};
 use crate::relay::bridge;
 use crate::relay::connection::Until;
 use crate::relay::upstream::{self, Token, Upstream, UpstreamUrl, matching, pace_of};
+use crate::server::revoked_by;
 use crate::{Error, Exit};
 
 /// The variable that may hold the token.
@@ -125,7 +128,8 @@ async fn folder(
 ) -> Result<Exit, Error> {
     let local = Local::open(config, Intent::Create)?;
     console.say(format_args!("using {}", local.describe()));
-    let relay = local.relay();
+    let gate = Gate::of_books(local.store()).await?;
+    let relay = local.relay(revoked_by(Arc::new(gate)));
     let url = there.url.clone();
     let ended = match until(args) {
         Until::Level => upstream::once(&relay, &there, stop).await,

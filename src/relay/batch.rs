@@ -11,7 +11,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapweave_proto::{Reader, Seq, Writer, scan};
+use mapweave_proto::{Access, Reader, Seq, Writer, scan};
 use mapweave_storage::{
     Kind, Known, LogId, Origin, PAYLOAD_BYTES_MAX, Protocol, Record, Relayed, TEXT_BYTES_MAX,
 };
@@ -94,7 +94,7 @@ impl Packing {
         out.var_uint(seq.0);
         out.var_uint(record.born_at_ms().min(AT_MS_MAX));
         out.byte(record.kind.code());
-        out.buf(record.kind.detail());
+        out.buf(&record.kind.detail());
         out.byte(origin.protocol.code());
         out.string(&origin.user);
         out.string(&origin.session);
@@ -283,6 +283,7 @@ fn record(input: &mut Reader, logs: &[LogId], via: &str) -> Result<(Foreign, Byt
             kind,
             origin,
             update,
+            access: Access::ReadWrite,
         },
         payload,
     ))

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use mapweave_proto::{DocId, Seq};
+use mapweave_proto::{Access, DocId, Seq};
 use mapweave_storage::StoreError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
@@ -24,7 +24,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 
-use super::Relay;
 use super::batch::{UNPACKED_BYTES_MAX, compress, decompress, unpack};
 use super::intake::Interrupted;
 use super::link::{Allow, Link, LinkError, ReadRecords, Task};
@@ -32,6 +31,8 @@ use super::message::{Content, MESSAGE_BYTES_MAX, Message, Outcome};
 use super::outlet::{local_map, read, state, vector};
 use super::pace::Pace;
 use super::status::Post;
+use super::{Relay, Revoked};
+use crate::room::Foreign;
 
 /// How often a quiet connection says that it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -476,13 +477,33 @@ async fn take(
         (Content::Records, Ok((records, _))) => {
             metrics::counter!("mapweave_relay_received_records_total")
                 .increment(records.len() as u64);
-            relay.intake.take(&into, records).await
+            let records = records.into_iter();
+            let records = records.map(|record| by_rights(record, &relay.revoked));
+            relay.intake.take(&into, records.collect()).await
         }
         (Content::State, Ok((_, update))) => {
-            relay.intake.repair(&into, update, &via).await?;
+            // It does not say whose it is: where rights were taken back, an owner has to look at it.
+            let access = if (relay.revoked)(None, 0) {
+                Access::Quarantine
+            } else {
+                Access::ReadWrite
+            };
+            relay.intake.repair(&into, update, access, &via).await?;
             Ok(Outcome::Taken)
         }
     }
+}
+
+/// What was written by somebody who may not edit any more is to be looked at by an owner.
+fn by_rights(record: Foreign, revoked: &Revoked) -> Foreign {
+    let at_ms = record.origin.relayed.as_ref().map_or(0, |r| r.at_ms);
+    let user = &record.origin.user;
+    let access = if !user.is_empty() && revoked(Some(user), at_ms / 1_000) {
+        Access::Quarantine
+    } else {
+        Access::ReadWrite
+    };
+    Foreign { access, ..record }
 }
 
 /// Reads the next frame, at the pace.

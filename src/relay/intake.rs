@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mapweave_proto::{DocId, Seq, scan};
+use mapweave_proto::{Access, DocId, Seq, scan};
 use mapweave_storage::{
     Exchange, Health, Kind, NewRecord, Origin, Protocol, StoreError, UpdateLog,
 };
@@ -246,11 +246,18 @@ impl Intake {
         Ok(refused.map_or(Outcome::Taken, |why| Outcome::Refused(why.to_string())))
     }
 
-    /// Takes in what a document lacked although no record is missing, from `via`: who wrote it is not known.
+    /// Takes in what a document lacked although no record is missing, from `via`: who wrote it is not known, so that
+    /// `access` says how.
     ///
     /// # Errors
     /// [`Interrupted`].
-    pub async fn repair(&self, into: &Into, update: Bytes, via: &str) -> Result<(), Interrupted> {
+    pub async fn repair(
+        &self,
+        into: &Into,
+        update: Bytes,
+        access: Access,
+        via: &str,
+    ) -> Result<(), Interrupted> {
         let unusable = |why: String| {
             tracing::warn!(
                 map = into.name.as_str(),
@@ -281,11 +288,11 @@ impl Intake {
         match self.rooms.enter(&name, IfUnknown::Refuse) {
             Ok(room) if room.doc() == into.doc => {
                 let before = exchange.last;
-                match room.submit(update, Arc::new(origin)).await {
+                match room.submit_as(access, update, Arc::new(origin)).await {
                     Ok(at) if at > before => {
                         tracing::info!(map = name.as_str(), via, seq = %at, "looked for what the map lacked");
                     }
-                    Ok(_) => {}
+                    Ok(_) | Err(RequestError::Refused(Refused::Kept)) => {}
                     Err(error) => unusable(error.to_string()),
                 }
             }

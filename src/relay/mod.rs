@@ -39,6 +39,10 @@ use mapweave_storage::UpdateLog;
 use crate::room::Rooms;
 use memory::Memory;
 
+/// Says whether the rights that a person had at a moment (seconds since 1970) were taken back since; of nobody in
+/// particular, whether anybody's ever were.
+pub type Revoked = Arc<dyn Fn(Option<&str>, u64) -> bool + Send + Sync>;
+
 /// What all connections of a process share.
 pub struct Relay {
     /// The maps.
@@ -48,17 +52,20 @@ pub struct Relay {
     intake: Intake,
     memory: Memory,
     update_bytes_max: usize,
+    revoked: Revoked,
 }
 
 impl Relay {
-    /// Exchanges the maps of `rooms`; takes updates of at most `update_bytes_max` bytes.
-    pub fn new(rooms: Arc<Rooms>, update_bytes_max: usize) -> Arc<Self> {
+    /// Exchanges the maps of `rooms`; takes updates of at most `update_bytes_max` bytes, and keeps those beside their
+    /// maps whose authors may not edit any more, as `revoked` says.
+    pub fn new(rooms: Arc<Rooms>, update_bytes_max: usize, revoked: Revoked) -> Arc<Self> {
         Arc::new(Self {
             intake: Intake::new(rooms.clone()),
             rooms,
             board: Board::default(),
             memory: Memory::default(),
             update_bytes_max,
+            revoked,
         })
     }
 

@@ -12,6 +12,7 @@ mod maps;
 mod origin;
 mod page;
 mod problem;
+mod quarantine;
 mod quota;
 mod relay;
 mod routes;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 pub use accept::listen;
 pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
+pub(crate) use state::revoked_by;
 pub use ws::{backlog, frame};
 
 use crate::auth::Gate;

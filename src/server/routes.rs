@@ -194,6 +194,10 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
+    let features = super::quarantine::routes(app, map())
+        .or(features)
+        .unify()
+        .boxed();
     let rights = share::routes(app, v1().boxed(), map().boxed());
     of_all
         .or(of_one)
@@ -276,7 +280,7 @@ pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Prob
     Ok(reply(result.await))
 }
 
-fn settled(answer: Answer) -> warp::reply::Response {
+pub(super) fn settled(answer: Answer) -> warp::reply::Response {
     answer.unwrap_or_else(|never| match never {})
 }
 

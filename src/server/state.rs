@@ -15,7 +15,7 @@ use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::auth::Gate;
 use crate::config::Config;
-use crate::relay::Relay;
+use crate::relay::{Relay, Revoked};
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
 
 /// Renders the metrics of this process as Prometheus text.
@@ -56,6 +56,14 @@ pub struct SocketPlace {
 /// The places of a connection in the server and in a map.
 pub type Places = (SocketPlace, RoomPlace);
 
+/// What a gate knows of rights that were taken back, for relays.
+pub(crate) fn revoked_by(gate: Arc<Gate>) -> Revoked {
+    Arc::new(move |user, at_s| match user {
+        Some(user) => gate.is_revoked(user, Some(at_s)),
+        None => !gate.revocations().is_empty(),
+    })
+}
+
 impl App {
     /// A server that has not begun.
     pub fn new(
@@ -70,7 +78,11 @@ impl App {
         let spool = Spool::new(&config.data, FREE_BYTES_MIN);
         let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
-            relay: Relay::new(rooms.clone(), config.limits.update_bytes_max),
+            relay: Relay::new(
+                rooms.clone(),
+                config.limits.update_bytes_max,
+                revoked_by(gate.clone()),
+            ),
             rooms,
             gate,
             config,

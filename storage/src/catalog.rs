@@ -125,6 +125,9 @@ impl MapState {
             | Kind::Issued { .. }
             | Kind::Expired
             | Kind::Known
+            | Kind::Quarantined
+            | Kind::Admitted { .. }
+            | Kind::Rejected { .. }
             | Kind::Other { .. } => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What a log holds: records with their origin, kind and hash chain. Values only; start from [`Record`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -179,6 +180,20 @@ pub enum Kind {
     Expired,
     /// Records of another log, up to the one named in the origin, brought nothing that was not here: they count as held.
     Known,
+    /// A received Yjs update of somebody who may not edit any more: what of it the map did not have. Not part of the
+    /// map unless a later [`Kind::Admitted`] says so.
+    Quarantined,
+    /// An owner, the origin of this record, admitted the update of an earlier [`Kind::Quarantined`]. What it brought is
+    /// the next record, a [`Kind::Update`] with its author as origin; none follows where it brought nothing.
+    Admitted {
+        /// The place of the earlier record.
+        of: Seq,
+    },
+    /// An owner, the origin of this record, rejected the update of an earlier [`Kind::Quarantined`].
+    Rejected {
+        /// The place of the earlier record.
+        of: Seq,
+    },
     /// Written by a later version: the payload is kept and checked, its meaning is not known here.
     Other {
         /// The byte on disk.
@@ -201,6 +216,9 @@ impl Kind {
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
             Self::Known => 12,
+            Self::Quarantined => 9,
+            Self::Admitted { .. } => 10,
+            Self::Rejected { .. } => 11,
             Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
@@ -218,23 +236,30 @@ impl Kind {
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
             Self::Known => "known",
+            Self::Quarantined => "quarantined",
+            Self::Admitted { .. } => "admitted",
+            Self::Rejected { .. } => "rejected",
             Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
 
     /// The bytes that go with the code on disk.
-    pub fn detail(&self) -> &[u8] {
+    pub fn detail(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
-            Self::Revoked { what } | Self::Issued { what } => what.as_bytes(),
-            Self::Other { detail, .. } => detail,
+            Self::Created { name } | Self::Renamed { name } => {
+                Cow::Borrowed(name.as_str().as_bytes())
+            }
+            Self::Revoked { what } | Self::Issued { what } => Cow::Borrowed(what.as_bytes()),
+            Self::Admitted { of } | Self::Rejected { of } => Cow::Owned(of.0.to_le_bytes().into()),
+            Self::Other { detail, .. } => Cow::Borrowed(detail),
             Self::Update
             | Self::Gapped
             | Self::Deleted
             | Self::Restored
             | Self::Expired
-            | Self::Known => &[],
+            | Self::Known
+            | Self::Quarantined => Cow::Borrowed(&[]),
         }
     }
 
@@ -247,6 +272,7 @@ impl Kind {
                 .and_then(|text| MapName::parse(text).ok())
                 .filter(|n| n.as_str().as_bytes() == detail)
         };
+        let place = || Some(Seq(u64::from_le_bytes(detail.try_into().ok()?)));
         let known = match code {
             1 if detail.is_empty() => Some(Self::Update),
             2 if detail.is_empty() => Some(Self::Gapped),
@@ -259,6 +285,9 @@ impl Kind {
             }),
             8 if detail.is_empty() => Some(Self::Expired),
             12 if detail.is_empty() => Some(Self::Known),
+            9 if detail.is_empty() => Some(Self::Quarantined),
+            10 => place().map(|of| Self::Admitted { of }),
+            11 => place().map(|of| Self::Rejected { of }),
             16 => text().map(|what| Self::Issued {
                 what: what.to_owned(),
             }),
@@ -278,7 +307,7 @@ pub struct NewRecord {
     pub kind: Kind,
     /// Who made it.
     pub origin: Arc<Origin>,
-    /// The update for [`Kind::Update`] and [`Kind::Gapped`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
+    /// The update for [`Kind::Update`], [`Kind::Gapped`] and [`Kind::Quarantined`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
     pub payload: Bytes,
 }
 

@@ -17,5 +17,6 @@ mod lifecycle;
 mod presence;
 mod refusals;
 mod relays;
+mod roles;
 mod sync;
 mod uploads;

@@ -17,7 +17,7 @@ use super::{Intent, MapInfo, Target};
 use crate::Error;
 use crate::auth::{Gate, Revocation};
 use crate::config::Config;
-use crate::relay::Relay;
+use crate::relay::{Relay, Revoked};
 use crate::room::{
     self, CoreOptions, EnterError, HeldLimits, IfUnknown, RoomOptions, Rooms, Summary, Verified,
 };
@@ -78,9 +78,14 @@ impl Local {
         }
     }
 
+    /// Its store.
+    pub(in crate::cli) fn store(&self) -> Arc<dyn UpdateLog> {
+        self.store.clone()
+    }
+
     /// Exchanges its maps with other stores.
-    pub(in crate::cli) fn relay(&self) -> Arc<Relay> {
-        Relay::new(self.rooms.clone(), self.update_bytes_max)
+    pub(in crate::cli) fn relay(&self, revoked: Revoked) -> Arc<Relay> {
+        Relay::new(self.rooms.clone(), self.update_bytes_max, revoked)
     }
 
     /// The map of the name, unless it was deleted.

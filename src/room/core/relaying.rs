@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapweave_proto::Scanned;
+use mapweave_proto::{Access, Scanned};
 use mapweave_storage::{Kind, LogId, Origin};
 
 use super::{Core, Effects, Ticket, Waiter};
@@ -23,6 +23,8 @@ pub struct Foreign {
     pub origin: Arc<Origin>,
     /// What it says, for [`Kind::Update`] and [`Kind::Gapped`].
     pub update: Option<Scanned>,
+    /// What its author may do here: what those wrote who may not edit any more is kept beside the map.
+    pub access: Access,
 }
 
 /// Whether a record left one of its own in this log.
@@ -34,7 +36,13 @@ enum Left {
 
 impl Core {
     /// Takes in records in the order of their log. Where one is refused, those before it are in all the same.
-    pub(super) fn relay(&mut self, ticket: Ticket, records: Vec<Foreign>, fx: &mut Effects) {
+    pub(super) fn relay(
+        &mut self,
+        now_ms: u64,
+        ticket: Ticket,
+        records: Vec<Foreign>,
+        fx: &mut Effects,
+    ) {
         let mut passed: BTreeMap<LogId, Arc<Origin>> = BTreeMap::new();
         let mut outcome = Ok(());
         for record in records {
@@ -45,7 +53,7 @@ impl Core {
             if self.known.holds(&relayed.log, relayed.seq) {
                 continue;
             }
-            match self.take_in_foreign(record, fx) {
+            match self.take_in_foreign(now_ms, record, fx) {
                 Ok(Left::Record) => passed.remove(&relayed.log),
                 Ok(Left::Nothing) => passed.insert(relayed.log, origin.clone()),
                 Err(refused) => {
@@ -69,14 +77,23 @@ impl Core {
         }
     }
 
-    fn take_in_foreign(&mut self, record: Foreign, fx: &mut Effects) -> Result<Left, Refused> {
+    fn take_in_foreign(
+        &mut self,
+        now_ms: u64,
+        record: Foreign,
+        fx: &mut Effects,
+    ) -> Result<Left, Refused> {
         let before = self.log.appended;
         let Foreign {
             kind,
             origin,
             update,
+            access,
         } = record;
         match (kind, update) {
+            (Kind::Update | Kind::Gapped, Some(update)) if access != Access::ReadWrite => {
+                self.keep_foreign(now_ms, update, &origin, fx)?;
+            }
             (Kind::Update | Kind::Gapped, Some(update)) => {
                 self.take_in(update, None, &origin, fx)?;
             }

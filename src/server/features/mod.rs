@@ -15,6 +15,7 @@ mod read;
 mod routes;
 mod version;
 
+pub use answer::feature_text;
 pub use edit::{delete, patch, post, put, undelete};
 pub use problems::{ToldProblems, problems, problems_of, problems_since};
 pub use read::{get, list};

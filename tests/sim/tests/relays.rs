@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mapweave::relay::connection::{Counted, Terms, Until, run, socket_config};
-use mapweave::relay::{Relay, Way};
+use mapweave::relay::{Relay, Revoked, Way};
 use mapweave::room::{CoreOptions, HeldLimits, IfUnknown, RoomOptions, Rooms, content, load};
 use mapweave_proto::{DocId, MapName, Seq, StateVector, scan};
 use mapweave_sim::{Crew, Rng};
@@ -61,6 +61,10 @@ fn rooms_over(log: &MemoryLog) -> Arc<Rooms> {
     Rooms::new(Arc::new(log.clone()), options, 1 << 30, TaskTracker::new())
 }
 
+fn nobody() -> Revoked {
+    Arc::new(|_, _| false)
+}
+
 fn name(text: &str) -> MapName {
     MapName::parse(text).expect("a name")
 }
@@ -71,7 +75,7 @@ impl Station {
         let rooms = rooms_over(&log);
         Self {
             name,
-            relay: Relay::new(rooms.clone(), 64 << 20),
+            relay: Relay::new(rooms.clone(), 64 << 20, nobody()),
             log,
             rooms,
             crews: BTreeMap::new(),
@@ -85,7 +89,7 @@ impl Station {
         self.rooms.discard_all("the power is gone");
         self.rooms.stop();
         self.rooms = rooms_over(&self.log);
-        self.relay = Relay::new(self.rooms.clone(), 64 << 20);
+        self.relay = Relay::new(self.rooms.clone(), 64 << 20, nobody());
         self.crews.clear();
     }
 
