@@ -53,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_is_paid_for_at_the_rate_after_a_second_s_burst() {
+    fn what_passes_is_paid_for_at_the_rate() {
         let began = Instant::now();
         let mut pace = Pace::new(Some(1_000));
         for _ in 0..10 {
             pace.passed(500);
         }
         let until = pace.paid_at.duration_since(began).as_secs_f64();
-        assert!((4.0..=5.0).contains(&until), "{until}");
+        assert!((4.0..=5.1).contains(&until), "{until}");
         let mut free = Pace::new(None);
         free.passed(1 << 40);
         assert!(free.paid_at <= Instant::now());

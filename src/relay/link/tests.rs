@@ -486,7 +486,7 @@ fn a_store_that_lacks_its_own_records_is_suspected() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn whatever_breaks_both_come_to_hold_the_same(steps in prop::collection::vec((0..100u8, 0..2usize, 0..3u8), 0..400)) {
