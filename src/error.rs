@@ -15,6 +15,7 @@ use crate::relay::upstream::UpstreamError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
+use crate::tls::TlsError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub enum Error {
     /// Messages or figures cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// Certificates, keys or trust are not as they must be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store cannot be opened or used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -171,6 +175,16 @@ pub enum Error {
         /// What the machine said.
         why: String,
     },
+    /// A server shows a certificate that is not trusted, or speaks no TLS that can be agreed on.
+    #[error(
+        "{server} is not trusted: {why}; say whom to trust with --ca FILE or --pin FINGERPRINT (the server says its fingerprint when it starts)"
+    )]
+    Untrusted {
+        /// Where it is.
+        server: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A server answers with an error.
     #[error("{server} answers {status} {title}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     Answer {
@@ -197,7 +211,8 @@ impl Error {
     /// The exit that goes with it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Config(_) => Exit::BadUsage,
+            Self::Usage(_) | Self::Config(_) | Self::Key(_) => Exit::BadUsage,
+            Self::Gate(GateError::Key(_) | GateError::Webhook(_)) => Exit::BadUsage,
             _ => Exit::Failed,
         }
     }

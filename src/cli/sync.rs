@@ -13,6 +13,7 @@ use crate::relay::bridge;
 use crate::relay::connection::Until;
 use crate::relay::upstream::{self, Token, Upstream, UpstreamUrl, matching, pace_of};
 use crate::server::revoked_by;
+use crate::tls::{Trust, trust_in_own};
 use crate::{Error, Exit};
 
 /// The variable that may hold the token.
@@ -30,6 +31,10 @@ pub(super) fn run(
         token: token(args, environment)?,
         allow: matching(patterns(args)),
         bytes_per_s: pace_of(args.bytes_per_s),
+        trust: Trust {
+            authorities: args.ca.clone(),
+            pin: args.pin,
+        },
     };
     target::block_on(async {
         let stop = CancellationToken::new();
@@ -40,8 +45,8 @@ pub(super) fn run(
                 interrupted.cancel();
             }
         });
-        let ended = match server(args, config).await {
-            Some(url) => between(args, &url, &there, &stop, console).await,
+        let ended = match server(args, config).await? {
+            Some(url) => between(args, config, &url, &there, &stop, console).await,
             None => folder(args, config, there, &stop, console).await,
         };
         watch.abort();
@@ -74,15 +79,16 @@ fn token(args: &SyncArgs, environment: &dyn Environment) -> Result<Token, Error>
 }
 
 /// The running server to exchange for: the one that is named, else one that answers at the configured address.
-async fn server(args: &SyncArgs, config: &Config) -> Option<ServerUrl> {
+async fn server(args: &SyncArgs, config: &Config) -> Result<Option<ServerUrl>, Error> {
     if args.data.is_some() || args.server.is_some() {
-        return args.server.clone();
+        return Ok(args.server.clone());
     }
-    let usual = ServerUrl::of_listener(config.listen);
-    match Remote::new(usual.clone()).probe().await {
-        Probe::Mapweave { .. } => Some(usual),
-        Probe::Stranger | Probe::Silent(_) => None,
+    for guess in Remote::guesses(config)? {
+        if let Probe::Mapweave { .. } = guess.probe().await {
+            return Ok(Some(guess.url().clone()));
+        }
     }
+    Ok(None)
 }
 
 fn until(args: &SyncArgs) -> Until {
@@ -92,6 +98,7 @@ fn until(args: &SyncArgs) -> Until {
 /// Two servers.
 async fn between(
     args: &SyncArgs,
+    config: &Config,
     url: &ServerUrl,
     there: &Upstream,
     stop: &CancellationToken,
@@ -106,6 +113,7 @@ async fn between(
         token: args.server_token.clone().map_or(Token::None, Token::Given),
         allow: there.allow.clone(),
         bytes_per_s: None,
+        trust: trust_in_own(config)?.unwrap_or_default(),
     };
     let stopped = async {
         stop.cancelled().await;

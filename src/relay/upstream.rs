@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderValue};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -28,6 +30,7 @@ use super::link::Allow;
 use super::status::{Post, Way};
 use crate::auth::{MapPattern, Secret};
 use crate::config::Config;
+use crate::tls::{Trust, client_config};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -63,6 +66,8 @@ pub struct Upstream {
     pub allow: Allow,
     /// Most bytes a second, each way.
     pub bytes_per_s: Option<u64>,
+    /// Whom to trust behind `https://`.
+    pub trust: Trust,
 }
 
 /// The address of another Mapweave, as `https://maps.example.org` or `http://10.0.0.1:8080`.
@@ -209,6 +214,10 @@ impl Upstream {
             token: file.map_or(Token::None, Token::File),
             allow: matching(upstream.maps.clone()),
             bytes_per_s: pace_of(upstream.bytes_per_s),
+            trust: Trust {
+                authorities: upstream.ca_file.iter().cloned().collect(),
+                pin: None,
+            },
         })
     }
 
@@ -216,13 +225,16 @@ impl Upstream {
         let UpstreamUrl {
             secure, host, port, ..
         } = &self.url;
-        if *secure {
-            return Err(io::Error::other("TLS is not spoken to other servers yet"));
-        }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, *port)).await?;
         stream.set_nodelay(true)?;
-        Ok(Box::new(stream))
+        if !*secure {
+            return Ok(Box::new(stream));
+        }
+        let config = client_config(&self.trust).map_err(io::Error::other)?;
+        let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(Box::new(connector.connect(name, stream).await?))
     }
 
     pub(super) async fn dial(&self) -> Result<Socket, UpstreamError> {

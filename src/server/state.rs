@@ -9,6 +9,7 @@ use mapweave_storage::{Health, MapEntry, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::document::Pins;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
@@ -17,6 +18,7 @@ use crate::auth::Gate;
 use crate::config::Config;
 use crate::relay::{Relay, Revoked};
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
+use crate::tls::Identity;
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -29,6 +31,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Settings.
     pub config: Arc<Config>,
+    /// The server's certificate, where it speaks TLS itself.
+    pub identity: Option<Arc<Identity>>,
     /// What `/metrics` shows.
     pub render_metrics: RenderMetrics,
     /// Tasks that a stop waits for.
@@ -41,6 +45,8 @@ pub struct App {
     pub unfinished: Arc<Unfinished>,
     /// What is exchanged with other stores.
     pub relay: Arc<Relay>,
+    /// States that are being downloaded.
+    pub pins: Pins,
     quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
@@ -70,6 +76,7 @@ impl App {
         rooms: Arc<Rooms>,
         gate: Arc<Gate>,
         config: Arc<Config>,
+        identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -86,11 +93,13 @@ impl App {
             rooms,
             gate,
             config,
+            identity,
             render_metrics,
             tasks,
             stop,
             spool,
             unfinished,
+            pins: Pins::default(),
             quotas: Arc::default(),
             sockets,
             summaries,

@@ -8,6 +8,7 @@
 mod auth;
 mod cli;
 mod clients;
+mod downloads;
 mod durability;
 mod events;
 mod faults;
@@ -15,8 +16,10 @@ mod features;
 mod harness;
 mod lifecycle;
 mod presence;
+mod proxies;
 mod refusals;
 mod relays;
 mod roles;
 mod sync;
+mod tls;
 mod uploads;

@@ -12,6 +12,7 @@ mod patch;
 mod problems;
 mod query;
 mod read;
+mod repeat;
 mod routes;
 mod version;
 
