@@ -17,6 +17,7 @@ use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
+use crate::tls::Identity;
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -29,6 +30,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Settings.
     pub config: Arc<Config>,
+    /// The server's certificate, where it speaks TLS itself.
+    pub identity: Option<Arc<Identity>>,
     /// What `/metrics` shows.
     pub render_metrics: RenderMetrics,
     /// Tasks that a stop waits for.
@@ -62,6 +65,7 @@ impl App {
         rooms: Arc<Rooms>,
         gate: Arc<Gate>,
         config: Arc<Config>,
+        identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -73,6 +77,7 @@ impl App {
             rooms,
             gate,
             config,
+            identity,
             render_metrics,
             tasks,
             stop,
