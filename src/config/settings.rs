@@ -209,7 +209,7 @@ settings! {
         leeway_s: u64 = 30, Rule::Seconds { min: 0, max: 300 };
         /// What those without a token may do where `allow_anonymous` is set beside keys or a webhook.
         anonymous_role: Role = Role::Viewer, Rule::Choice(&["viewer", "commenter", "editor", "owner"]);
-        /// Address (`http://…`) of a service that is asked about tokens which no key of ours has signed.
+        /// Address (`http://…` or `https://…`) of a service that is asked about tokens which no key of ours has signed.
         webhook_url: Option<String> = None, Rule::Url;
         /// A secret that goes with every question to the webhook, as a bearer's token.
         webhook_secret: Secret = Secret::default(), Rule::Secret;
