@@ -184,7 +184,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let upstream = v1()
         .and(warp::path("upstream"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|caller, app| answer(relay::status(app, caller)));
