@@ -6,6 +6,7 @@
 //! as milliseconds since the process began. Start at [`Core`].
 
 mod effects;
+mod notices;
 mod syncing;
 mod telling;
 
@@ -17,12 +18,14 @@ use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVec
 use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
+use super::people::People;
 use super::presence::Presence;
 use super::replica::{Outcome, Refused, Replica, StateCache, Written};
 pub use effects::{Audience, Broadcast, Effects};
+use notices::Hears;
+pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
 use syncing::Difference;
 pub use telling::PRESENCE_EVERY_MS;
-use telling::tell_everyone;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
@@ -43,6 +46,15 @@ pub enum Input {
         /// Its number.
         session: SessionId,
         /// Who it is, for the log.
+        origin: Arc<Origin>,
+        /// What it may do.
+        access: Access,
+    },
+    /// What a connection may do has changed, and perhaps who it is for the log. What it said before stays as it was judged.
+    Permit {
+        /// Its number.
+        session: SessionId,
+        /// Who it is.
         origin: Arc<Origin>,
         /// What it may do.
         access: Access,
@@ -85,6 +97,8 @@ pub enum Input {
         /// For the answer.
         ticket: Ticket,
     },
+    /// A connection wants to hear of who comes and goes, and messages to its person.
+    HearNotices(SessionId),
     /// A connection was told the whole state before the document was loaded.
     Synced(SessionId),
     /// The oldest `records` of those appended and not yet durable are durable, the last of them at `last`.
@@ -136,6 +150,7 @@ pub struct Core {
     cache_used_ms: Option<u64>,
     presence: Presence,
     presence_told_ms: Option<u64>,
+    people: People,
     sessions: HashMap<SessionId, Session>,
     /// Updates taken in during this turn, for one common message.
     turn: Vec<(Option<SessionId>, Scanned)>,
@@ -153,6 +168,7 @@ pub struct Core {
 struct Session {
     origin: Arc<Origin>,
     access: Access,
+    hears: Hears,
     synced: bool,
     /// A state that the connection has for certain.
     base: Arc<StateVector>,
@@ -224,6 +240,7 @@ impl Core {
             cache_used_ms: None,
             presence: Presence::default(),
             presence_told_ms: None,
+            people: People::default(),
             sessions: HashMap::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
@@ -244,6 +261,11 @@ impl Core {
                 origin,
                 access,
             } => self.join(session, origin, access, fx),
+            Input::Permit {
+                session,
+                origin,
+                access,
+            } => self.permit(session, origin, access),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
             Input::WantsDifference(session) => self.resync(session, fx),
@@ -260,6 +282,7 @@ impl Core {
             } => self.author(ticket, writing, &origin, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
+            Input::HearNotices(session) => self.hear_notices(session, true, fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
             Input::Tick => self.tick(now_ms, fx),
@@ -270,15 +293,18 @@ impl Core {
     pub fn end_turn(&mut self, now_ms: u64, fx: &mut Effects) {
         self.tell_updates(fx);
         self.tell_presence(now_ms, fx);
+        self.tell_people(now_ms, fx);
     }
 
     fn join(&mut self, session: SessionId, origin: Arc<Origin>, access: Access, fx: &mut Effects) {
         let base = Arc::default();
+        let hears = Hears::over(origin.protocol);
         self.sessions.insert(
             session,
             Session {
                 origin,
                 access,
+                hears,
                 synced: false,
                 base,
             },
@@ -286,6 +312,12 @@ impl Core {
         self.presence.join(session);
         self.ask(session, fx);
         self.send_everyone(session, fx);
+    }
+
+    fn permit(&mut self, session: SessionId, origin: Arc<Origin>, access: Access) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            (session.origin, session.access) = (origin, access);
+        }
     }
 
     fn leave(&mut self, now_ms: u64, session: SessionId) {
@@ -303,7 +335,7 @@ impl Core {
             ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
             ToRoom::QueryAwareness => self.send_everyone(session, fx),
             ToRoom::AskBack => self.ask(session, fx),
-            ToRoom::Stateless(payload) => tell_everyone(payload, fx),
+            ToRoom::Stateless(payload) => self.stateless(session, payload, fx),
         }
     }
 
@@ -515,6 +547,7 @@ impl Core {
         self.give_up_held(now_ms, fx);
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
+        self.people.pass(now_ms);
         let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
         if now_ms.saturating_sub(used_ms) >= STATE_CACHE_MS {
             self.cache.clear();
@@ -586,6 +619,11 @@ impl Core {
     /// Clients whose presence is shown.
     pub fn present(&self) -> usize {
         self.presence.present()
+    }
+
+    /// Who shows presence.
+    pub fn people(&self) -> &People {
+        &self.people
     }
 
     /// Connections in the map.

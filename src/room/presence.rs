@@ -171,6 +171,18 @@ impl Presence {
         in_pieces(self.clients.iter().map(|(id, c)| c.entry(*id)))
     }
 
+    /// The session that speaks for a client that is here.
+    pub fn owner(&self, client: ClientId) -> Option<SessionId> {
+        self.clients.get(&client)?.owner
+    }
+
+    /// The first client that a session speaks for.
+    pub fn first_of(&self, session: SessionId) -> Option<ClientId> {
+        let mut own = self.clients.iter();
+        let own = own.find(|(_, client)| client.owner == Some(session));
+        own.map(|(id, _)| *id)
+    }
+
     /// How many clients are here.
     pub fn present(&self) -> usize {
         self.clients.values().filter(|c| c.state.is_some()).count()

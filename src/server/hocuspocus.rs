@@ -1,10 +1,12 @@
 //! `/hocuspocus`: the Hocuspocus protocol, many maps on one socket.
 
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use mapweave_proto::hocuspocus::Address;
 use mapweave_proto::{Access, MapName};
-use mapweave_storage::Protocol;
+use mapweave_storage::{Origin, Protocol};
 use serde::Deserialize;
 use tracing::Instrument;
 use warp::http::HeaderMap;
@@ -16,7 +18,7 @@ use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::socket;
 use super::state::{App, SocketPlace, origin};
-use super::ws::{Door, Entry, NoEntry, Socket};
+use super::ws::{Door, Entry, Grant, NoEntry, Socket};
 use crate::room::{EnterError, IfUnknown};
 
 /// What an address may say behind its question mark. Providers add parameters of their own, which mean nothing here.
@@ -79,11 +81,11 @@ async fn run(
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
         rooms: app.rooms.clone(),
-        origin: origin(address, Protocol::Hocuspocus),
         stop: app.stop.clone(),
         door: AnyoneMay {
             app: app.clone(),
             access,
+            origin: origin(address, Protocol::Hocuspocus),
         },
     };
     // The box keeps a connection's memory apart from the upgrade's.
@@ -95,31 +97,59 @@ async fn run(
 struct AnyoneMay {
     app: Arc<App>,
     access: Access,
+    origin: Arc<Origin>,
 }
 
 impl Door for AnyoneMay {
-    fn enter(&self, address: &Address, _token: Option<&str>) -> Result<Entry, NoEntry> {
-        let app = &self.app;
-        if app.check_writable().is_err() {
-            return Err(NoEntry::Unavailable("nothing can be stored now"));
-        }
-        let name = MapName::parse(address.name()).map_err(denied)?;
-        let room = match app.rooms.enter(&name, IfUnknown::Open) {
-            Ok(room) => room,
-            Err(EnterError::Stopping) => {
-                return Err(NoEntry::Unavailable("the server is stopping"));
-            }
-            Err(error) => return Err(denied(error)),
-        };
-        let places = app
-            .take_places(&room)
-            .map_err(|problem| denied(problem.detail()))?;
-        Ok(Entry {
-            room,
-            access: self.access,
-            places,
-        })
+    fn enter(
+        &self,
+        address: Address,
+        _token: Option<String>,
+    ) -> impl Future<Output = Result<Entry, NoEntry>> + Send + 'static {
+        let (app, grant) = (self.app.clone(), self.grant());
+        async move { enter(&app, &address, grant) }
     }
+
+    fn renew(
+        &self,
+        _address: Address,
+        _token: String,
+    ) -> impl Future<Output = Result<Grant, NoEntry>> + Send + 'static {
+        ready(Ok(self.grant()))
+    }
+}
+
+impl AnyoneMay {
+    fn grant(&self) -> Grant {
+        Grant {
+            access: self.access,
+            origin: self.origin.clone(),
+            expires_at_ms: None,
+            ended: pending().boxed(),
+        }
+    }
+}
+
+fn enter(app: &Arc<App>, address: &Address, grant: Grant) -> Result<Entry, NoEntry> {
+    if app.check_writable().is_err() {
+        return Err(NoEntry::Unavailable("nothing can be stored now"));
+    }
+    let name = MapName::parse(address.name()).map_err(denied)?;
+    let room = match app.rooms.enter(&name, IfUnknown::Open) {
+        Ok(room) => room,
+        Err(EnterError::Stopping) => {
+            return Err(NoEntry::Unavailable("the server is stopping"));
+        }
+        Err(error) => return Err(denied(error)),
+    };
+    let places = app
+        .take_places(&room)
+        .map_err(|problem| denied(problem.detail()))?;
+    Ok(Entry {
+        room,
+        grant,
+        places,
+    })
 }
 
 fn denied(reason: impl ToString) -> NoEntry {

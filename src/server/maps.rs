@@ -22,7 +22,7 @@ use crate::time::rfc3339_ms;
 const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// The only media type of one.
-const JSON_MEDIA_TYPE: &str = "application/json";
+pub(super) const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// A map in the list.
 #[derive(Debug, Clone, Serialize)]
@@ -182,7 +182,7 @@ pub async fn compact(app: Arc<App>, segment: String) -> Result<impl Reply, Probl
     Ok(warp::reply::json(&json!({ "seq": seq.0 })))
 }
 
-fn existing(app: &Arc<App>, segment: &str) -> Result<MapEntry, Problem> {
+pub(super) fn existing(app: &Arc<App>, segment: &str) -> Result<MapEntry, Problem> {
     let name = map_name(segment)?;
     match app.rooms.store().map(&name) {
         Some(entry) if entry.deleted => Err(crate::room::EnterError::Deleted { name }.into()),

@@ -10,6 +10,7 @@ mod hocuspocus;
 mod maps;
 mod origin;
 mod page;
+mod people;
 mod problem;
 mod routes;
 mod socket;

@@ -172,6 +172,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
+    let people = super::people::routes(app, map());
     let features = super::features::routes(app, map());
     of_all
         .or(of_one)
@@ -180,6 +181,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .or(state)
         .unify()
         .map(settled)
+        .boxed()
+        .or(people)
+        .unify()
         .boxed()
         .or(features)
         .unify()

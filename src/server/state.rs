@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accept::PeerAddress;
+use super::events::Sessions;
 use super::problem::Problem;
 use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
@@ -35,6 +36,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// Event streams, by the keys that their clients were told.
+    pub listeners: Arc<Sessions>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
 }
@@ -65,6 +68,7 @@ impl App {
             stop,
             spool,
             unfinished,
+            listeners: Arc::default(),
             sockets,
             summaries,
         })

@@ -13,6 +13,7 @@ mod faults;
 mod features;
 mod harness;
 mod lifecycle;
+mod people;
 mod presence;
 mod refusals;
 mod sync;

@@ -7,6 +7,7 @@
 mod listener;
 mod peer;
 mod problems;
+mod sessions;
 mod text;
 mod wanted;
 
@@ -25,6 +26,8 @@ use warp::http::{HeaderValue, header};
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
 use self::problems::Watching;
+use self::sessions::Stream;
+pub use self::sessions::{Key, Sessions};
 use self::text::{Epoch, Events, Place};
 use self::wanted::Query;
 use super::accept::PeerAddress;
@@ -72,8 +75,14 @@ pub async fn events(
     let store = app.rooms.store().clone();
     let epoch = Epoch::of(store.identity(), room.doc());
     let (out, mut chunks) = mpsc::channel(CHUNKS_MAX);
+    let session = app.rooms.next_session();
+    let named = app.listeners.open(Stream {
+        room: room.clone(),
+        session,
+    });
     let mut listener = Listener {
-        session: app.rooms.next_session(),
+        session,
+        named,
         place: Place {
             epoch,
             seq: beginning.seq,
