@@ -4,6 +4,7 @@
 //! durable before it is acknowledged, merges without locks, and stays in the log as history.
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 mod error;
@@ -16,3 +17,4 @@ pub mod room;
 pub mod server;
 pub mod telemetry;
 pub mod time;
+pub mod webhooks;

@@ -30,6 +30,8 @@ pub struct Gathering {
 pub struct MessageFrom {
     /// Who they are by their token; empty for the anonymous.
     pub user: String,
+    /// What their token calls them; empty for the anonymous.
+    pub name: String,
     /// Their connection that shows presence, if they have one.
     pub session: Option<SessionId>,
 }

@@ -260,11 +260,19 @@ impl Room {
     /// Somebody who sends a message over HTTP is who they are by their token, and who they show themselves to be on
     /// the connection that they name.
     fn sender(&self, from: MessageFrom) -> Sender {
-        let MessageFrom { user, session } = from;
-        let shown = session.map(|session| self.core.sender(session));
-        Sender {
+        let MessageFrom {
             user,
-            ..shown.unwrap_or_default()
+            name,
+            session,
+        } = from;
+        let shown = session.map(|session| self.core.sender(session));
+        let Sender {
+            client, name: own, ..
+        } = shown.unwrap_or_default();
+        Sender {
+            client,
+            name: if own.is_empty() { name } else { own },
+            user,
         }
     }
 

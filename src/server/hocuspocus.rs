@@ -1,76 +1,50 @@
 //! `/hocuspocus`: the Hocuspocus protocol, many maps on one socket.
 
-use std::future::{Future, pending, ready};
+use std::future::Future;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use mapweave_proto::MapName;
 use mapweave_proto::hocuspocus::Address;
-use mapweave_proto::{Access, MapName};
-use mapweave_storage::{Origin, Protocol};
-use serde::Deserialize;
+use mapweave_storage::Protocol;
 use tracing::Instrument;
 use warp::http::HeaderMap;
 use warp::hyper::Method;
 use warp::hyper::body::Bytes;
 use warp::hyper::upgrade::OnUpgrade;
 
-use super::accept::PeerAddress;
+use super::entrance::Caller;
 use super::problem::Problem;
+use super::quota::Whose;
 use super::socket;
-use super::state::{App, SocketPlace, origin};
+use super::state::{App, SocketPlace};
 use super::ws::{Door, Entry, Grant, NoEntry, Socket};
+use crate::auth::{Permit, Refused};
 use crate::room::{EnterError, IfUnknown};
-
-/// What an address may say behind its question mark. Providers add parameters of their own, which mean nothing here.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub struct Query {
-    #[serde(default)]
-    access: Wanted,
-}
-
-/// What a client wants to be allowed to do.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wanted {
-    /// Everything that it may.
-    #[default]
-    Write,
-    /// No more than to read, such as for a screen on a wall.
-    Read,
-}
 
 /// Answers a request for a socket. What is wrong with the server is said before the upgrade, what is wrong with a
 /// map at its address.
 pub fn upgrade(
     app: &Arc<App>,
-    query: Query,
+    caller: Caller,
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = socket::handshake(method, headers)?;
+    if caller.token().is_some() {
+        app.greet(&caller)?;
+    }
     app.check_writable()?;
     let (place, on_upgrade) = (app.take_socket_place()?, socket::upgradable(on_upgrade)?);
-    let span = tracing::info_span!("hocuspocus", address = %address.0);
-    let task = run(app.clone(), query, place, on_upgrade, address);
+    let span = tracing::info_span!("hocuspocus", address = %caller.address.0);
+    let task = run(app.clone(), caller, place, on_upgrade);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| Bytes::new().into()))
 }
 
-async fn run(
-    app: Arc<App>,
-    query: Query,
-    place: SocketPlace,
-    on_upgrade: OnUpgrade,
-    address: PeerAddress,
-) {
+async fn run(app: Arc<App>, caller: Caller, place: SocketPlace, on_upgrade: OnUpgrade) {
     let Some((stream, early)) = socket::upgraded(on_upgrade).await else {
         return;
-    };
-    let access = match query.access {
-        Wanted::Write => Access::ReadWrite,
-        Wanted::Read => Access::ReadOnly,
     };
     let limits = &app.config.limits;
     let socket = Socket {
@@ -82,74 +56,96 @@ async fn run(
         unfinished: app.unfinished.clone(),
         rooms: app.rooms.clone(),
         stop: app.stop.clone(),
-        door: AnyoneMay {
+        door: Guarded(Arc::new(Guard {
             app: app.clone(),
-            access,
-            origin: origin(address, Protocol::Hocuspocus),
-        },
+            caller,
+        })),
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(socket.serve()).await;
     drop(place);
 }
 
-/// Whoever can reach the server may have every map: any token is taken, as is none.
-struct AnyoneMay {
+/// Lets in whom the gate does.
+struct Guarded(Arc<Guard>);
+
+struct Guard {
     app: Arc<App>,
-    access: Access,
-    origin: Arc<Origin>,
+    /// A message without a token counts with that of the socket's own request, if it had one.
+    caller: Caller,
 }
 
-impl Door for AnyoneMay {
+impl Door for Guarded {
     fn enter(
         &self,
         address: Address,
-        _token: Option<String>,
+        token: Option<String>,
     ) -> impl Future<Output = Result<Entry, NoEntry>> + Send + 'static {
-        let (app, grant) = (self.app.clone(), self.grant());
-        async move { enter(&app, &address, grant) }
+        let guard = self.0.clone();
+        async move { guard.enter(&address, token.as_deref()).await }
     }
 
     fn renew(
         &self,
-        _address: Address,
-        _token: String,
+        address: Address,
+        token: String,
     ) -> impl Future<Output = Result<Grant, NoEntry>> + Send + 'static {
-        ready(Ok(self.grant()))
+        let guard = self.0.clone();
+        async move {
+            let (_, permit) = guard.admit(&address, Some(&token)).await?;
+            Ok(guard.grant(&permit))
+        }
     }
 }
 
-impl AnyoneMay {
-    fn grant(&self) -> Grant {
+impl Guard {
+    async fn enter(&self, address: &Address, token: Option<&str>) -> Result<Entry, NoEntry> {
+        let app = &self.app;
+        if app.check_writable().is_err() {
+            return Err(NoEntry::Unavailable("nothing can be stored now"));
+        }
+        let (name, permit) = self.admit(address, token).await?;
+        let room = match app.rooms.enter(&name, IfUnknown::Open) {
+            Ok(room) => room,
+            Err(EnterError::Stopping) => {
+                return Err(NoEntry::Unavailable("the server is stopping"));
+            }
+            Err(error) => return Err(denied(error)),
+        };
+        let places = app
+            .take_places(&room, Whose::of(&permit.who, self.caller.ip()))
+            .map_err(|problem| denied(problem.detail()))?;
+        Ok(Entry {
+            room,
+            grant: self.grant(&permit),
+            places,
+        })
+    }
+
+    async fn admit(
+        &self,
+        address: &Address,
+        token: Option<&str>,
+    ) -> Result<(MapName, Permit), NoEntry> {
+        let name = MapName::parse(address.name()).map_err(denied)?;
+        let token = token.filter(|token| !token.is_empty());
+        let token = token.or_else(|| self.caller.token());
+        let permit = self.app.gate.admit(token, &name, self.caller.ip()).await;
+        let permit = permit.map_err(|refused| match refused {
+            Refused::Unavailable(_) => NoEntry::Unavailable("who may enter cannot be found out"),
+            refused => denied(refused),
+        })?;
+        Ok((name, permit))
+    }
+
+    fn grant(&self, permit: &Permit) -> Grant {
         Grant {
-            access: self.access,
-            origin: self.origin.clone(),
-            expires_at_ms: None,
-            ended: pending().boxed(),
+            access: permit.access,
+            origin: self.caller.origin(&permit.who, Protocol::Hocuspocus),
+            expires_at_ms: permit.expires_at_ms,
+            ended: self.app.gate.ended(permit),
         }
     }
-}
-
-fn enter(app: &Arc<App>, address: &Address, grant: Grant) -> Result<Entry, NoEntry> {
-    if app.check_writable().is_err() {
-        return Err(NoEntry::Unavailable("nothing can be stored now"));
-    }
-    let name = MapName::parse(address.name()).map_err(denied)?;
-    let room = match app.rooms.enter(&name, IfUnknown::Open) {
-        Ok(room) => room,
-        Err(EnterError::Stopping) => {
-            return Err(NoEntry::Unavailable("the server is stopping"));
-        }
-        Err(error) => return Err(denied(error)),
-    };
-    let places = app
-        .take_places(&room)
-        .map_err(|problem| denied(problem.detail()))?;
-    Ok(Entry {
-        room,
-        grant,
-        places,
-    })
 }
 
 fn denied(reason: impl ToString) -> NoEntry {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod entrance;
 mod events;
 mod features;
 mod hocuspocus;
@@ -12,7 +13,9 @@ mod origin;
 mod page;
 mod people;
 mod problem;
+mod quota;
 mod routes;
+mod share;
 mod socket;
 mod state;
 mod status;
@@ -36,8 +39,10 @@ pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub use ws::{backlog, frame};
 
+use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
+use crate::webhooks::{WebhookError, Webhooks};
 
 /// Why the server ended other than by being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +59,12 @@ pub enum ServeError {
     /// The listener has no address.
     #[error("the listening socket cannot be used: {0}")]
     Listener(#[from] std::io::Error),
+    /// Nobody can be told what happens.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
 }
 
-/// Serves `listener` over `store` until `shutdown` completes, then stops: no new connections, close codes to
+/// Serves `listener` over `store`, to those whom `gate` lets in, until `shutdown` completes, then stops: no new connections, close codes to
 /// all sessions, maps drained and stored, within the configured deadline.
 ///
 /// # Errors
@@ -65,6 +73,7 @@ pub async fn run(
     listener: TcpListener,
     config: Arc<Config>,
     store: Arc<dyn UpdateLog>,
+    gate: Arc<Gate>,
     render_metrics: RenderMetrics,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -77,8 +86,15 @@ pub async fn run(
         live_bytes_max,
         room_tasks.clone(),
     );
+    let webhooks = Webhooks::of(&config.webhooks)?;
+    if let Some(webhooks) = &webhooks {
+        rooms.observe(webhooks.clone());
+    }
+    let told_all = CancellationToken::new();
+    let telling = webhooks.map(|webhooks| tokio::spawn(webhooks.run(told_all.clone())));
     let app = state::App::new(
         rooms.clone(),
+        gate,
         config.clone(),
         render_metrics,
         tasks.clone(),
@@ -120,6 +136,12 @@ pub async fn run(
     let all = async {
         room_tasks.wait().await;
         tasks.wait().await;
+        // Nothing happens any more; what happened last is told.
+        told_all.cancel();
+        if let Some(telling) = telling {
+            // Its own panic is in the log already, and nothing else is lost by it.
+            let _ = telling.await;
+        }
     };
     if tokio::time::timeout(deadline, all).await.is_err() {
         tracing::warn!(

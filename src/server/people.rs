@@ -14,12 +14,14 @@ use warp::http::StatusCode;
 use warp::{Filter, Rejection, Reply};
 
 use super::document::UPDATE_MEDIA_TYPE;
+use super::entrance::{Caller, caller};
 use super::events::Key;
 use super::maps::{JSON_MEDIA_TYPE, existing};
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
 use super::state::{App, map_name};
 use super::upload;
+use crate::auth::Role;
 use crate::room::{Gathering, IfUnknown, MESSAGE_BYTES_MAX, MessageFrom, Recipient};
 
 /// What a message adds to its text in a body at most, in bytes: escapes, and the other members.
@@ -47,22 +49,26 @@ pub fn routes(
     let at = |name: &'static str| map.clone().and(warp::path(name)).and(warp::path::end());
     let who = at("people")
         .and(warp::get())
+        .and(caller())
         .and(with(app))
-        .then(|map, app| answer(who(app, map)));
+        .then(|map, caller, app| answer(who(app, caller, map)));
     let sent = || {
         warp::query::<SessionQuery>()
             .and(warp::header::optional("content-type"))
             .and(warp::body::stream())
+            .and(caller())
             .and(with(app))
     };
-    let show = at("presence")
-        .and(warp::post())
-        .and(sent())
-        .then(|map, query, media_type, body, app| answer(show(app, map, query, media_type, body)));
-    let tell = at("messages")
-        .and(warp::post())
-        .and(sent())
-        .then(|map, query, media_type, body, app| answer(tell(app, map, query, media_type, body)));
+    let show = at("presence").and(warp::post()).and(sent()).then(
+        |map, query, media_type, body, caller, app| {
+            answer(show(app, caller, (map, query), media_type, body))
+        },
+    );
+    let tell = at("messages").and(warp::post()).and(sent()).then(
+        |map, query, media_type, body, caller, app| {
+            answer(tell(app, caller, (map, query), media_type, body))
+        },
+    );
     let all = who.boxed().or(show.boxed()).unify().or(tell.boxed());
     all.unify()
         .map(|answer: Answer| answer.unwrap_or_else(|never: Infallible| match never {}))
@@ -70,8 +76,8 @@ pub fn routes(
 }
 
 /// GET `/api/v1/maps/{map}/people`. A map that is not live has nobody in it, and is not loaded for the question.
-async fn who(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
-    let entry = existing(&app, &segment)?;
+async fn who(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Reply, Problem> {
+    let (entry, _) = existing(&app, &caller, &segment, Role::Viewer).await?;
     let gathering = match app.rooms.is_live(&entry.name) {
         true => {
             let room = app.rooms.enter(&entry.name, IfUnknown::Refuse)?;
@@ -85,8 +91,8 @@ async fn who(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
 /// POST `/api/v1/maps/{map}/presence?session=KEY`: an awareness update of the client's own.
 async fn show<S, B, E>(
     app: Arc<App>,
-    segment: String,
-    query: SessionQuery,
+    caller: Caller,
+    (segment, query): (String, SessionQuery),
     media_type: Option<String>,
     body: S,
 ) -> Result<impl Reply, Problem>
@@ -97,6 +103,7 @@ where
 {
     upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     let name = map_name(&segment)?;
+    app.permit(&caller, &name, Role::Viewer).await?;
     let key = query.session.ok_or_else(no_session)?;
     let limit_bytes = app.config.limits.awareness_bytes_max;
     let bytes: Bytes = upload::collect(&app, body, limit_bytes).await?;
@@ -112,8 +119,8 @@ where
 /// POST `/api/v1/maps/{map}/messages[?session=KEY]`: tells one person something.
 async fn tell<S, B, E>(
     app: Arc<App>,
-    segment: String,
-    query: SessionQuery,
+    caller: Caller,
+    (segment, query): (String, SessionQuery),
     media_type: Option<String>,
     body: S,
 ) -> Result<impl Reply, Problem>
@@ -123,7 +130,7 @@ where
     E: std::fmt::Display,
 {
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
-    let entry = existing(&app, &segment)?;
+    let (entry, permit) = existing(&app, &caller, &segment, Role::Viewer).await?;
     let body = upload::collect(&app, body, BODY_BYTES_MAX).await?;
     let NewMessage { to, text } = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!(
@@ -143,7 +150,8 @@ where
     let reached = match app.rooms.is_live(&entry.name) {
         true => {
             let from = MessageFrom {
-                user: String::new(),
+                user: permit.who.id.clone(),
+                name: permit.who.name.clone(),
                 session,
             };
             let room = app.rooms.enter(&entry.name, IfUnknown::Refuse)?;
