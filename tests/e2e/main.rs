@@ -19,3 +19,4 @@ mod presence;
 mod refusals;
 mod sync;
 mod uploads;
+mod webhooks;

@@ -6,12 +6,18 @@ import { test } from 'node:test';
 import * as Y from 'yjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
 
 const feat = (map) => map.doc.getMap('feat');
 
-/** A socket whose maps may only be read. */
-const readingSocket = (t, version, server) => new HocuspocusSocket(t, version, server, '?access=read');
+const EDITOR = token({ '**': 'editor' });
+const VIEWER = token({ '**': 'viewer' });
+const guarded = (t) => Server.start(t, KNOWS_TOKENS);
+/** A map that may be edited, or only read, on a socket of its own. */
+const writes = (t, version, server, name) => new HocuspocusSocket(t, version, server).open(name, { token: EDITOR });
+const reads = (t, version, server, name, configuration) =>
+  new HocuspocusSocket(t, version, server).map(name, { token: VIEWER, ...configuration });
 
 /** Puts the names of events into a list, in their order. */
 const record = (names) =>
@@ -41,12 +47,13 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   });
 
   test(`${name}: the token's scope is told, and every observer hears what others write`, async (t) => {
-    const server = await Server.start(t);
+    const server = await guarded(t);
     const scopes = [];
-    const writer = await new HocuspocusSocket(t, version, server).open('observed');
-    const reader = await readingSocket(t, version, server).open('observed', {
+    const writer = await writes(t, version, server, 'observed');
+    const reader = reads(t, version, server, 'observed', {
       onAuthenticated: (event) => scopes.push(event?.scope ?? 'told'),
     });
+    await reader.synced();
     await until('the scope is told', () => scopes.length > 0);
     assert.equal(reader.provider.authorizedScope, 'readonly');
     assert.equal(writer.provider.authorizedScope, 'read-write');
@@ -76,15 +83,13 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   });
 
   test(`${name}: a reader without edits of its own has nothing unsynced`, async (t) => {
-    const server = await Server.start(t);
-    const writer = await new HocuspocusSocket(t, version, server).open('reading');
+    const server = await guarded(t);
+    const writer = await writes(t, version, server, 'reading');
     feat(writer).set('k', 1);
     await writer.synced();
-    const reader = await readingSocket(t, version, server).open('reading');
+    const reader = await reads(t, version, server, 'reading').synced();
     // Its own copy is nothing new, also when it comes back with it.
-    await reader.synced();
-    const again = await readingSocket(t, version, server).open('reading', { document: copyOf(reader.doc) });
-    await again.synced();
+    const again = await reads(t, version, server, 'reading', { document: copyOf(reader.doc) }).synced();
     feat(writer).set('later', 1);
     await until('the reader has it', () => feat(again).get('later') === 1);
     assert.equal(again.provider.hasUnsyncedChanges, false);
@@ -95,13 +100,13 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     'a deletion': (doc) => doc.getMap('feat').delete('k'),
   })) {
     test(`${name}: a reader who comes with ${what} of its own stays unsynced for ever`, async (t) => {
-      const server = await Server.start(t);
-      const writer = await new HocuspocusSocket(t, version, server).open('stays');
+      const server = await guarded(t);
+      const writer = await writes(t, version, server, 'stays');
       feat(writer).set('k', 1);
       await writer.synced();
       const document = copyOf(writer.doc);
       change(document);
-      const reader = readingSocket(t, version, server).map('stays', { document });
+      const reader = reads(t, version, server, 'stays', { document });
       feat(writer).set('theirs', 1);
       await until('it hears others', () => feat(reader).get('theirs') === 1);
       reader.provider.sendStateless('everything that it had was judged by now');

@@ -5,14 +5,24 @@ import { test } from 'node:test';
 import { Client, converged, docOf, VERSIONS } from '../lib/clients.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { random, until } from '../lib/wait.mjs';
 
 const ROUNDS = 5;
 const YWebsocket = VERSIONS['y-websocket 3.1'];
+const EDITOR = token({ '**': 'editor' });
+const VIEWER = token({ '**': 'viewer' });
 const stored = async (server, map) =>
   docOf(await server.state(map))
     .getMap('feat')
     .toJSON();
+
+/** A server that wants tokens. */
+async function guarded(t) {
+  const server = await Server.start(t, KNOWS_TOKENS);
+  server.token = VIEWER;
+  return server;
+}
 
 for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   test(`${name}: two maps share one socket and nothing else`, async (t) => {
@@ -89,9 +99,9 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   });
 
   test(`${name}: a reader sees edits, and its own are refused and never shown as saved`, async (t) => {
-    const server = await Server.start(t);
-    const writer = await new HocuspocusSocket(t, version, server).open('read');
-    const reader = await new HocuspocusSocket(t, version, server, '?access=read').open('read');
+    const server = await guarded(t);
+    const writer = await new HocuspocusSocket(t, version, server).open('read', { token: EDITOR });
+    const reader = await new HocuspocusSocket(t, version, server).open('read', { token: VIEWER });
     assert.equal(reader.provider.authorizedScope, 'readonly');
     reader.doc.getMap('feat').set('mine', 1);
     reader.provider.sendStateless('the edit has arrived by now');
