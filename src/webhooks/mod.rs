@@ -99,7 +99,13 @@ impl Webhooks {
             let now_ms = self.now().ms;
             let batch = self.lock().take(now_ms);
             match batch {
-                Some(batch) => self.deliver(batch, &stop).await,
+                Some(batch) => {
+                    let outcome = self.deliver(batch, &stop).await;
+                    // A stop does not wait for who does not answer.
+                    if stop.is_cancelled() && outcome == Outcome::Unreachable {
+                        return;
+                    }
+                }
                 None => {
                     tokio::select! {
                         () = self.wait(now_ms) => {}
@@ -136,7 +142,7 @@ impl Webhooks {
         }
     }
 
-    async fn deliver(&self, batch: Batch, stop: &CancellationToken) {
+    async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Outcome {
         let outcome = self.courier.carry(&batch, stop).await;
         let word = match outcome {
             Outcome::Taken => "taken",
@@ -145,6 +151,7 @@ impl Webhooks {
         };
         metrics::counter!("mapweave_webhook_events_total", "outcome" => word)
             .increment(batch.events.len() as u64);
+        outcome
     }
 
     fn push(&self, event: Value) -> bool {
