@@ -193,7 +193,8 @@ impl Error {
     /// The exit that goes with it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Config(_) => Exit::BadUsage,
+            Self::Usage(_) | Self::Config(_) | Self::Key(_) => Exit::BadUsage,
+            Self::Gate(GateError::Key(_) | GateError::Webhook(_)) => Exit::BadUsage,
             _ => Exit::Failed,
         }
     }

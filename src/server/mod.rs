@@ -8,6 +8,7 @@ mod entrance;
 mod events;
 mod features;
 mod hocuspocus;
+mod import;
 mod maps;
 mod origin;
 mod page;

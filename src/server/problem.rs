@@ -43,6 +43,11 @@ impl Problem {
         self.status
     }
 
+    /// Whether it says that there is no such map.
+    pub fn is_unknown_map(&self) -> bool {
+        self.kind.ends_with(":unknown-map")
+    }
+
     /// What is wrong with this request in particular, for people.
     pub fn detail(&self) -> &str {
         &self.detail

@@ -12,6 +12,7 @@ use warp::{Filter, Rejection, Reply};
 use super::document::{self, StateQuery};
 use super::entrance::caller;
 use super::events::events;
+use super::import::{self, ImportQuery};
 use super::problem::Problem;
 use super::state::App;
 use super::{hocuspocus, maps, page, share, socket, status};
@@ -116,12 +117,14 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let read = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::get())
+        .and(warp::get().or(warp::head()).unify())
         .and(warp::query::<StateQuery>())
-        .and(warp::header::optional("if-none-match"))
+        .and(warp::header::headers_cloned())
         .and(caller())
         .and(with(app))
-        .then(|map, query, tag, caller, app| answer(document::read(app, caller, map, query, tag)));
+        .then(|map, query, headers, caller, app| {
+            answer(document::read(app, caller, map, query, headers))
+        });
     let write = map()
         .and(warp::path("state"))
         .and(end())
@@ -139,6 +142,18 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 (media_type, length),
                 body,
             ))
+        });
+    let import = map()
+        .and(warp::path("import"))
+        .and(end())
+        .and(warp::post())
+        .and(warp::query::<ImportQuery>())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
+        .and(caller())
+        .and(with(app))
+        .then(|map, query, media_type, body, caller, app| {
+            answer(import::import(app, caller, map, query, media_type, body))
         });
     let listen = map()
         .and(warp::path("events"))
@@ -168,6 +183,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
     let people = super::people::routes(app, map());
+    let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
     let rights = share::routes(app, v1().boxed(), map().boxed());
     of_all

@@ -9,6 +9,7 @@ use mapweave_storage::{Health, MapEntry, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::document::Pins;
 use super::events::Sessions;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
@@ -41,6 +42,8 @@ pub struct App {
     pub unfinished: Arc<Unfinished>,
     /// Event streams, by the keys that their clients were told.
     pub listeners: Arc<Sessions>,
+    /// States that are being downloaded.
+    pub pins: Pins,
     quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
@@ -79,6 +82,7 @@ impl App {
             spool,
             unfinished,
             listeners: Arc::default(),
+            pins: Pins::default(),
             quotas: Arc::default(),
             sockets,
             summaries,

@@ -8,6 +8,7 @@
 mod auth;
 mod cli;
 mod clients;
+mod downloads;
 mod durability;
 mod events;
 mod faults;
