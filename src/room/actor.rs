@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions, Recipient, Writing};
+use super::core::{Core, CoreOptions, Foreign, Recipient, Writing};
 use super::features::Followed;
 use super::gathering::{Gathering, MessageFrom};
 use super::listening::Beginning;
@@ -21,7 +21,7 @@ use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
 use super::registry::{RoomShared, Rooms};
-use super::replica::{HeldLimits, Refused};
+use super::replica::{Decision, HeldLimits, Kept, Refused};
 
 /// Requests that a room takes in one turn.
 const TURN_MAX: usize = 256;
@@ -77,6 +77,7 @@ pub(crate) enum Request {
     Submit {
         update: Scanned,
         origin: Arc<Origin>,
+        access: Access,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Author {
@@ -86,6 +87,15 @@ pub(crate) enum Request {
         told: oneshot::Sender<()>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
+    Decide {
+        seq: Seq,
+        decision: Decision,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Quarantine {
+        reply: oneshot::Sender<Result<Vec<Kept>, RequestError>>,
+    },
     Settle {
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
@@ -94,6 +104,10 @@ pub(crate) enum Request {
     },
     Follow {
         reply: oneshot::Sender<Result<Followed, RequestError>>,
+    },
+    Relay {
+        records: Vec<Foreign>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Create {
         origin: Arc<Origin>,
@@ -315,6 +329,9 @@ impl Actor {
                     if let Some(observer) = &self.shared.observer {
                         observer.changed(&self.shared.name, durable);
                     }
+                    if let Some(rooms) = self.rooms.upgrade() {
+                        rooms.changed(self.shared.doc);
+                    }
                 }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
@@ -423,12 +440,19 @@ impl EarlyAnswers {
     /// Answers a first sync or a reader, if the stored state is known; gives back what is left to do.
     fn answer(&mut self, envelope: Envelope) -> Option<Envelope> {
         let Envelope { request, budget } = envelope;
-        if let Request::Join { session, peer, .. } = &*request {
+        if let Request::Join {
+            session,
+            peer,
+            access,
+            ..
+        } = &*request
+            && access.reads()
+        {
             self.peers.insert(*session, peer.clone());
         }
         let left = match (&self.whole, *request) {
             (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
-                if have.is_empty() =>
+                if have.is_empty() && self.peers.contains_key(&session) =>
             {
                 let peer = self.peers.get(&session)?;
                 peer.send(step2);

@@ -14,6 +14,7 @@ mod gathering;
 mod listening;
 mod live;
 mod load;
+mod news;
 mod observer;
 mod peer;
 mod people;
@@ -26,17 +27,18 @@ mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use container::{Beside, Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, ForOutside, HELD_EXPIRY_MS, Input,
-    MESSAGE_BYTES_MAX, NOTICE_PREFIX, PRESENCE_EVERY_MS, Recipient, STATE_CACHE_MS, Sender, Start,
-    Ticket, Writing,
+    Audience, Broadcast, Core, CoreOptions, EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS,
+    EARLY_COMMENTS_MAX, Effects, ForOutside, Foreign, HELD_EXPIRY_MS, Input, MESSAGE_BYTES_MAX,
+    NOTICE_PREFIX, PRESENCE_EVERY_MS, Recipient, STATE_CACHE_MS, Sender, Start, Ticket, Writing,
 };
 pub use errand::Errand;
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use gathering::{Gathering, MessageFrom};
 pub use listening::Beginning;
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
+pub use news::Follows;
 pub use observer::Observer;
 pub use peer::{Framing, Outgoing, Peer};
 pub use people::{AWAY_MS, NAME_WAIT_MS, PEOPLE_EVERY_MS, People, PeopleNews, Person};
@@ -46,7 +48,8 @@ pub use presence::{
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
 pub use replica::{
-    Expired, HELD_ID_BYTES, HeldId, HeldLimits, Outcome, Refused, Replica, StateCache, Written,
+    Comment, Decision, Expired, HELD_ID_BYTES, HeldId, HeldLimits, Kept, Outcome, Owners,
+    Quarantine, QuarantineLimits, Quarantined, REJECTED_MAX, Refused, Replica, StateCache, Written,
 };
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

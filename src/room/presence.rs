@@ -171,16 +171,17 @@ impl Presence {
         in_pieces(self.clients.iter().map(|(id, c)| c.entry(*id)))
     }
 
-    /// The session that speaks for a client that is here.
-    pub fn owner(&self, client: ClientId) -> Option<SessionId> {
-        self.clients.get(&client)?.owner
-    }
-
     /// The first client that a session speaks for.
     pub fn first_of(&self, session: SessionId) -> Option<ClientId> {
         let mut own = self.clients.iter();
         let own = own.find(|(_, client)| client.owner == Some(session));
         own.map(|(id, _)| *id)
+    }
+
+    /// The session that speaks for `client`, if that one is shown.
+    pub fn speaker(&self, client: ClientId) -> Option<SessionId> {
+        let client = self.clients.get(&client)?;
+        client.owner.filter(|_| client.state.is_some())
     }
 
     /// How many clients are here.

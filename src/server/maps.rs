@@ -226,6 +226,7 @@ async fn append_one(
         payload: Bytes::new(),
     };
     app.rooms.store().append(doc, vec![record]).await?;
+    app.rooms.changed(doc);
     Ok(())
 }
 
@@ -268,7 +269,15 @@ mod tests {
             tasks.clone(),
         );
         let stop = CancellationToken::new();
-        App::new(rooms, gate, config, Arc::new(String::new), tasks, stop)
+        App::new(
+            rooms,
+            gate,
+            config,
+            None,
+            Arc::new(String::new),
+            tasks,
+            stop,
+        )
     }
 
     fn nobody() -> Caller {

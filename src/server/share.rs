@@ -14,6 +14,7 @@ use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Reply};
 
 use super::entrance::{Caller, caller};
+use super::methods;
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
 use super::state::{App, map_name};
@@ -70,7 +71,7 @@ pub fn routes(
     let revocations = || v1.clone().and(warp::path("revocations")).and(end());
     let make = links()
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(caller())
@@ -78,26 +79,26 @@ pub fn routes(
         .then(|map, headers, body, caller, app| answer(make(app, caller, map, headers, body)));
     let list = links()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(list(app, caller, map)));
     let end_one = links()
         .and(warp::path::param::<String>())
         .and(end())
-        .and(warp::delete())
+        .and(methods::delete())
         .and(caller())
         .and(with(app))
         .then(|map, id, caller, app| answer(end_link(app, caller, map, id)));
     let revoke = revocations()
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(caller())
         .and(with(app))
         .then(|headers, body, caller, app| answer(revoke(app, caller, headers, body)));
     let revoked = revocations()
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|caller, app| answer(revoked(app, caller)));

@@ -17,7 +17,9 @@ use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::auth::Gate;
 use crate::config::Config;
+use crate::relay::{Relay, Revoked};
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
+use crate::tls::Identity;
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -30,6 +32,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Settings.
     pub config: Arc<Config>,
+    /// The server's certificate, where it speaks TLS itself.
+    pub identity: Option<Arc<Identity>>,
     /// What `/metrics` shows.
     pub render_metrics: RenderMetrics,
     /// Tasks that a stop waits for.
@@ -42,6 +46,8 @@ pub struct App {
     pub unfinished: Arc<Unfinished>,
     /// Event streams, by the keys that their clients were told.
     pub listeners: Arc<Sessions>,
+    /// What is exchanged with other stores.
+    pub relay: Arc<Relay>,
     /// States that are being downloaded.
     pub pins: Pins,
     quotas: Arc<Quotas>,
@@ -59,12 +65,21 @@ pub struct SocketPlace {
 /// The places of a connection in the server and in a map.
 pub type Places = (SocketPlace, RoomPlace);
 
+/// What a gate knows of rights that were taken back, for relays.
+pub(crate) fn revoked_by(gate: Arc<Gate>) -> Revoked {
+    Arc::new(move |user, at_s| match user {
+        Some(user) => gate.is_revoked(user, Some(at_s)),
+        None => !gate.revocations().is_empty(),
+    })
+}
+
 impl App {
     /// A server that has not begun.
     pub fn new(
         rooms: Arc<Rooms>,
         gate: Arc<Gate>,
         config: Arc<Config>,
+        identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -73,9 +88,15 @@ impl App {
         let spool = Spool::new(&config.data, FREE_BYTES_MIN);
         let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
+            relay: Relay::new(
+                rooms.clone(),
+                config.limits.update_bytes_max,
+                revoked_by(gate.clone()),
+            ),
             rooms,
             gate,
             config,
+            identity,
             render_metrics,
             tasks,
             stop,

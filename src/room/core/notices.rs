@@ -179,11 +179,11 @@ impl Core {
     fn recipients(&self, to: &Recipient) -> Vec<SessionId> {
         let hears = |id: &SessionId| {
             let session = self.sessions.get(id);
-            session.is_some_and(|session| session.hears > Hears::Nothing)
+            session.is_some_and(|session| session.hears > Hears::Nothing && session.access.reads())
         };
         match to {
             Recipient::Client(client) => {
-                let owner = self.presence.owner(ClientId(*client));
+                let owner = self.presence.speaker(ClientId(*client));
                 owner.filter(hears).into_iter().collect()
             }
             Recipient::User(user) => {
@@ -228,12 +228,6 @@ impl Core {
             audience: Audience::Notices,
         });
         fx.people = Some(news);
-    }
-
-    /// Whether a connection hears who comes and goes.
-    pub fn hears_notices(&self, session: SessionId) -> bool {
-        let session = self.sessions.get(&session);
-        session.is_some_and(|session| session.hears == Hears::Everything)
     }
 }
 

@@ -74,7 +74,7 @@ impl Core {
 
     fn see_people(&mut self, now_ms: u64, told: &AwarenessUpdate) {
         for entry in &told.entries {
-            let owner = self.presence.owner(entry.client);
+            let owner = self.presence.speaker(entry.client);
             let session = owner.and_then(|owner| self.sessions.get(&owner));
             let user = session.map_or("", |session| &session.origin.user);
             self.people.see(now_ms, entry, user);

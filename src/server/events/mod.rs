@@ -115,7 +115,9 @@ pub async fn events(
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }
-    let span = tracing::info_span!("events", map = listener.room.name().as_str(), address = %caller.address.0);
+    let address = caller.address.0;
+    let map = listener.room.name().as_str();
+    let span = tracing::info_span!("events", session = %listener.session, map, %address);
     let origin = caller.origin(&permit.who, Protocol::Rest);
     let told = async move {
         listener.run(origin).await;

@@ -15,7 +15,6 @@ use mapweave_proto::{
     SocketEvent, Switchboard, limits,
 };
 use mapweave_storage::Origin;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use self::entering::{Awaited, Came};
@@ -28,12 +27,13 @@ use super::keyed::Keyed;
 use super::lanes::{Lane, Lanes};
 use crate::room::{Errand, RoomGone, RoomHandle, RoomPlace, Rooms};
 use crate::server::state::SocketPlace;
+use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
 
 /// A socket that was upgraded, its bounds, and the way to its maps.
 pub struct Socket<D> {
     /// The socket.
-    pub stream: Arc<TcpStream>,
+    pub stream: Arc<Stream>,
     /// Bytes that came right behind the handshake.
     pub early: Bytes,
     /// The largest message it may send, in bytes, without its address.
@@ -78,7 +78,7 @@ struct Running<D> {
     unfinished: Arc<Unfinished>,
     /// While a message is not whole.
     share: Option<Share>,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     paused_until_ms: Option<u64>,
     /// Whole messages may wait in the reader until errands are done.
     held_up: bool,

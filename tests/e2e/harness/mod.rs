@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod server;
 pub mod token;
+pub mod tunnel;
 pub mod wait;
 pub mod wire;
 
@@ -24,3 +25,4 @@ pub use events::Listener;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;
+pub use tunnel::Tunnel;

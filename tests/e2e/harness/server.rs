@@ -82,17 +82,26 @@ impl Server {
 
     /// Starts it, on a free port.
     pub async fn restart(&mut self) {
+        self.start_on("127.0.0.1:0").await;
+    }
+
+    /// Starts it where it was before.
+    pub async fn restart_there(&mut self) {
+        let address = self.endpoint.address().to_string();
+        self.start_on(&address).await;
+    }
+
+    async fn start_on(&mut self, listen: &str) {
         assert!(self.process.is_none(), "the server runs already");
-        let process = self
-            .process
-            .insert(Process::spawn(self.command("127.0.0.1:0")));
+        let process = self.process.insert(Process::spawn(self.command(listen)));
         let address = until("the server says where it listens", || {
             if let Some(status) = process.status() {
                 panic!("the server ended ({status}): {}", process.err().join("\n"));
             }
             let out = process.out();
-            let line = out.first()?.strip_prefix("listening on http://")?;
-            Some(line.parse().expect("an address"))
+            let url = out.first()?.strip_prefix("listening on ")?;
+            let (_, address) = url.split_once("://").expect("a URL");
+            Some(address.parse().expect("an address"))
         })
         .await;
         self.endpoint = Endpoint::at(address);
@@ -127,6 +136,11 @@ impl Server {
         let status = process.wait().await;
         self.log.extend(process.err());
         status.code()
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     fn signal(&self, signal: Signal) {

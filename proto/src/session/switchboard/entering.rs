@@ -164,7 +164,7 @@ impl Switchboard {
     }
 
     fn greet(&mut self, now_ms: u64, id: LaneId, access: Access, out: &mut Vec<SocketEffect>) {
-        let read_only = access == Access::ReadOnly;
+        let read_only = !access.writes();
         self.answer(now_ms, id, &Answer::Granted { read_only }, out);
     }
 
