@@ -153,21 +153,6 @@ impl Raw {
         }
     }
 
-    fn list(&self) -> Result<Vec<String>, String> {
-        match self {
-            Self::List(list) => Ok(list.clone()),
-            Self::Text(text) => {
-                let items = text.split(',').map(str::trim);
-                let items = items.filter(|item| !item.is_empty());
-                Ok(items.map(str::to_owned).collect())
-            }
-            other => Err(format!(
-                "{} is given where an array of strings is wanted",
-                other.what()
-            )),
-        }
-    }
-
     fn what(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
