@@ -26,8 +26,8 @@ pub use actor::{RequestError, RoomOptions, StateAnswer};
 pub use container::{Beside, Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
     Audience, Broadcast, Core, CoreOptions, EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS,
-    EARLY_COMMENTS_MAX, Effects, Foreign, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start,
-    Ticket, Writing,
+    EARLY_COMMENTS_MAX, Effects, Foreign, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS,
+    Start, Ticket, Writing,
 };
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use listening::Beginning;
