@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 
+use mapweave_storage::Protocol;
 use warp::filters::BoxedFilter;
 use warp::hyper::upgrade::OnUpgrade;
 use warp::path::{Peek, Tail};
@@ -14,7 +15,7 @@ use super::document::{self, StateQuery};
 use super::events::events;
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, socket, status};
+use super::{hocuspocus, maps, page, socket, status, ysweet};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -23,6 +24,8 @@ pub fn routes(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
     sockets(app)
+        .or(ysweet::routes(app))
+        .unify()
         .or(api(app))
         .unify()
         .or(plain(app))
@@ -57,7 +60,7 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
             |tail: Tail, method, headers, on_upgrade, address, app: Arc<App>| {
                 reply(socket::upgrade(
                     &app,
-                    tail.as_str(),
+                    (tail.as_str(), Protocol::YWebsocket),
                     &method,
                     &headers,
                     on_upgrade,

@@ -1,11 +1,11 @@
-//! `/ws/{map}`: the y-websocket protocol.
+//! `/ws/{map}`: the y-websocket protocol, whose sockets are y-sweet's, too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use mapweave_proto::{Access, CloseReason, SessionLimits};
-use mapweave_storage::Protocol;
+use mapweave_storage::{Origin, Protocol};
 use tokio::net::TcpStream;
 use tracing::Instrument;
 use warp::http::{HeaderMap, Response, StatusCode};
@@ -15,19 +15,15 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, Places, SocketPlace, map_name, origin};
-use super::ws::{Connection, Peering, switching_protocols, turn_away};
+use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
 use crate::room::{EnterError, IfUnknown, RoomHandle};
-
-/// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
-/// back at once: so they do it no more often than after a refusal.
-const DELETED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
 /// tell a page nothing of another answer, and it would go on trying for ever.
 pub fn upgrade(
     app: &Arc<App>,
-    path: &str,
+    (path, protocol): (&str, Protocol),
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
@@ -47,7 +43,8 @@ pub fn upgrade(
     };
     let (places, on_upgrade) = (app.take_places(&room)?, upgradable(on_upgrade)?);
     let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
-    let task = run(app.clone(), room, places, on_upgrade, address);
+    let by = origin(address, protocol);
+    let task = run(app.clone(), room, places, on_upgrade, by);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
@@ -70,11 +67,8 @@ pub(super) fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Pro
 
 async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
     if let Some((stream, _)) = upgraded(on_upgrade).await {
-        tokio::select! {
-            () = tokio::time::sleep(DELETED_PAUSE) => {}
-            () = app.stop.cancelled() => {}
-        }
-        turn_away(stream, &CloseReason::Deleted).await;
+        let pause = refusal_pause(&app);
+        turn_away(stream, &CloseReason::Deleted, pause).await;
     }
     drop(place);
 }
@@ -84,7 +78,7 @@ async fn run(
     room: RoomHandle,
     places: Places,
     on_upgrade: OnUpgrade,
-    address: PeerAddress,
+    origin: Arc<Origin>,
 ) {
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
@@ -97,17 +91,26 @@ async fn run(
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
+        pause: refusal_pause(&app),
     };
     let peering = Peering {
         room,
         rooms: app.rooms.clone(),
         id: app.rooms.next_session(),
-        origin: origin(address, Protocol::YWebsocket),
+        origin,
         access: Access::ReadWrite,
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;
     drop(places);
+}
+
+/// What a connection waits before it is told that it is closed for good.
+fn refusal_pause(app: &App) -> Pause {
+    Pause {
+        time: Duration::from_secs(app.config.limits.refusal_pause_s),
+        stop: app.stop.clone(),
+    }
 }
 
 /// The socket, and what came right behind the handshake.

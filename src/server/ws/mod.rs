@@ -8,6 +8,6 @@ mod lanes;
 mod outbox;
 mod upgrade;
 
-pub use connection::{Connection, Peering, turn_away};
+pub use connection::{Connection, Pause, Peering, turn_away};
 pub use hocuspocus::{Door, Entry, NoEntry, Socket};
 pub use upgrade::switching_protocols;
