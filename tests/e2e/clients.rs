@@ -54,6 +54,21 @@ async fn stock_hocuspocus_providers_share_one_socket_for_many_maps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stock_y_sweet_clients_and_their_sdk_are_served() {
+    passes("ysweet.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_are_shown_nothing_as_saved_that_a_kill_takes_away() {
+    passes("kill-rounds.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_get_the_subprotocol_that_they_ask_for() {
+    passes("subprotocols.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stock_clients_see_who_is_here() {
     passes("presence.test.mjs").await;
 }
@@ -68,12 +83,16 @@ async fn a_browser_shows_what_is_in_the_map() {
     passes("browser.test.mjs").await;
 }
 
-/// Files that also need the replica of `tests/sim` or the npm package, which `make test` builds before it runs them.
-const RUN_BY_MAKE_TEST: [&str; 4] = [
+/// Files that also need the replica of `tests/sim`, the npm package or the Python client, which `make test` makes before it
+/// runs them.
+const RUN_BY_MAKE_TEST: [&str; 7] = [
     "converge.test.mjs",
+    "docs.test.mjs",
+    "hard-cases.test.mjs",
     "hostile-documents.test.mjs",
     "map-edits.test.mjs",
     "mapdoc-package.test.mjs",
+    "matrix.test.mjs",
 ];
 
 #[test]
