@@ -21,15 +21,19 @@ MAPDOC_SOURCES := $(shell find web/src/mapdoc -type f -not -name '*.test.ts')
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal pycrdt need-node need-cargo
+.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal pycrdt need-space need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
+# What a build from nothing takes on the disk, in GiB.
+run: SPACE_GIB := 4
+test: SPACE_GIB := 8
+
+run: need-space release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
 	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
 
-test: need-cargo web demo-data client-tests chromium gdal pycrdt ## Install what the tests need and run every test, cheap ones first
+test: need-space need-cargo web demo-data client-tests chromium gdal pycrdt ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
 bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
@@ -106,6 +110,9 @@ gdal:
 
 pycrdt:
 	@scripts/need-pycrdt.sh
+
+need-space:
+	@scripts/need-space.sh $(SPACE_GIB) $(TARGET)
 
 need-node:
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: install Node 20 or newer with npm (on Debian: https://nodejs.org/ or the package nodejs), then run make again." >&2; exit 1; }
