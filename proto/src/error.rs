@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 
 use crate::limits::CLOSE_REASON_BYTES_MAX;
 
+/// The close code of what exceeds its bound.
+pub const TOO_LARGE_CODE: u16 = 4413;
+
 /// Close codes after which a client should not come back as it is; older clients do not know that.
 pub const TERMINAL_CODES: RangeInclusive<u16> = 4400..=4499;
 
@@ -148,7 +151,7 @@ impl CloseReason {
             Self::BadToken => 4401,
             Self::Forbidden => 4403,
             Self::Deleted => 4404,
-            Self::TooLarge { .. } => 4413,
+            Self::TooLarge { .. } => TOO_LARGE_CODE,
             Self::Corrupt(_) => 4422,
             Self::TokenExpired => 4501,
             Self::Unavailable(_) => 4503,

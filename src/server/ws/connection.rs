@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapweave_proto::{
     Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits, TERMINAL_CODES,
+    TOO_LARGE_CODE,
 };
 use mapweave_storage::Origin;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{self, FrameReader, Incoming};
+use super::frame::{self, FrameError, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
 use crate::server::unfinished::{Share, Unfinished};
@@ -247,7 +248,7 @@ impl Running {
             let incoming = match self.reader.next_message() {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(Ending::Close(error.code(), error.to_string())),
+                Err(error) => return Err(Ending::of_frame(error)),
             };
             match incoming {
                 Incoming::Binary(message) => {
@@ -391,6 +392,16 @@ fn shut_down_writing(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl Ending {
+    /// A message over the limit is over it for good. Clients of this protocol take no notice of the code that the
+    /// standard has for that (1009) and would send the message again for ever: they are given our own.
+    fn of_frame(error: FrameError) -> Self {
+        let code = match error {
+            FrameError::TooLarge { .. } => TOO_LARGE_CODE,
+            FrameError::Protocol(_) | FrameError::NotUtf8 => error.code(),
+        };
+        Self::Close(code, error.to_string())
+    }
+
     fn close(reason: &CloseReason) -> Self {
         Self::Close(reason.code(), reason.text())
     }

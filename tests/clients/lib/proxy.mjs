@@ -8,7 +8,7 @@ export class TcpProxy {
   #listener;
   #pairs = new Set();
   #options;
-  /** Connections cut because nothing passed for too long. */
+  /** WebSockets cut because nothing passed for too long. */
   cutForSilence = 0;
   /** Connections taken. */
   taken = 0;
@@ -44,7 +44,7 @@ export class TcpProxy {
   #take(client, server) {
     this.taken += 1;
     const upstream = connect({ port: server.port, host: '127.0.0.1', noDelay: true });
-    const pair = { client, upstream, cut: () => void (client.destroy(), upstream.destroy()) };
+    const pair = { client, upstream, isSocket: false, cut: () => void (client.destroy(), upstream.destroy()) };
     this.#pairs.add(pair);
     const { silenceMs, bytesPerS } = this.#options;
     let timer = null;
@@ -69,6 +69,7 @@ export class TcpProxy {
       from.on('error', ended);
       from.on('close', ended);
       from.on('data', (chunk) => {
+        if (from === client) pair.isSocket ||= /^upgrade: websocket/im.test(chunk.toString('latin1'));
         passed();
         const isRoom = to.write(chunk);
         if (limit) {

@@ -4,8 +4,9 @@ import * as Y14 from '@y/y';
 import * as Y from 'yjs';
 
 class Document {
-  constructor(doc) {
+  constructor(doc, id) {
     this.doc = doc;
+    if (id !== undefined) doc.clientID = id;
   }
 
   get id() {
@@ -18,8 +19,8 @@ class Document {
 }
 
 export class Document13 extends Document {
-  constructor() {
-    super(new Y.Doc());
+  constructor(id) {
+    super(new Y.Doc(), id);
   }
 
   get #feat() {
@@ -40,8 +41,8 @@ export class Document13 extends Document {
 }
 
 export class Document14 extends Document {
-  constructor() {
-    super(new Y14.Doc());
+  constructor(id) {
+    super(new Y14.Doc(), id);
   }
 
   get #feat() {

@@ -36,13 +36,14 @@ export const CLIENTS = {
  * @property {{url: string}} server where it connects, which may be a proxy before the server
  * @property {string} map the map's name, as people write it
  * @property {string} [token]
+ * @property {number} [id] of the client in its document
  */
 
 /** What the JavaScript clients share. */
 class Peer {
-  constructor(Document, { server, map, token }) {
+  constructor(Document, { server, map, token, id }) {
     Object.assign(this, { server, map, token });
-    this.document = new Document();
+    this.document = new Document(id);
     const { WebSocket, record } = countedSocket();
     this.WebSocket = WebSocket;
     this.sockets = record;

@@ -2,6 +2,9 @@
 
 import WebSocket from 'ws';
 
+// Every provider listens for the end of the process, and a test has many.
+process.setMaxListeners(0);
+
 /** A class for one client, with a record of its sockets. */
 export function countedSocket() {
   const record = { opened: 0, refused: [], closed: [], live: new Set() };

@@ -170,7 +170,7 @@ async fn what_is_too_large_is_refused_with_its_limit() {
         (
             "a message over the socket's limit",
             wire::update(&update(9_000)),
-            1009,
+            4413,
         ),
         (
             "presence over its limit",
@@ -209,7 +209,7 @@ async fn broken_websocket_framing_is_refused() {
     let not_masked: &[u8] = &[0x82, 1, b'x'];
     let reserved: &[u8] = &[0x83, 0x80, 0, 0, 0, 0];
     let endless: &[u8] = &[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0, 1, 2, 3, 4];
-    for (bytes, code) in [(not_masked, 1002), (reserved, 1002), (endless, 1009)] {
+    for (bytes, code) in [(not_masked, 1002), (reserved, 1002), (endless, 4413)] {
         let answer = upgraded_and_sent(&server, bytes).await;
         let close: u16 = code;
         let end = [&[0x88][..], &close.to_be_bytes()];
