@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::console::Console;
 use super::target::{Intent, open_store};
+use crate::auth::{Gate, system_clock};
 use crate::config::Config;
 use crate::{Error, Exit, server, telemetry};
 
@@ -56,21 +57,19 @@ pub(super) async fn serve(
         .local_addr()
         .map_err(|source| refused(config.listen, source))?;
     let store = Arc::new(open_store(&config, Intent::Create)?);
+    let log: Arc<dyn UpdateLog> = store.clone();
+    let gate = Gate::open(&config, log.clone(), system_clock()).await?;
     let handle = telemetry::metrics()?;
     let render = handle.clone();
     console.line(format_args!("listening on http://{address}"))?;
     console.flush()?;
     tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    if config.listen.ip().is_loopback() {
-        tracing::info!("everybody on this machine may read and edit every map");
-    } else {
-        tracing::warn!("everybody who reaches this address may read and edit every map");
-    }
-    let log: Arc<dyn UpdateLog> = store.clone();
+    say_who_may_enter(&gate, config.listen);
     let running = server::run(
         listener,
         Arc::new(config),
         log,
+        gate,
         Arc::new(move || render.render()),
         shutdown,
     );
@@ -94,6 +93,23 @@ pub(super) async fn serve(
     }
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+fn say_who_may_enter(gate: &Gate, listen: SocketAddr) {
+    match (gate.is_wide_open(), gate.anonymous()) {
+        (true, _) if listen.ip().is_loopback() => {
+            tracing::info!("no key is set: everybody on this machine is an owner of every map");
+        }
+        (true, _) => {
+            tracing::warn!(
+                "no key is set: everybody who reaches this address is an owner of every map"
+            );
+        }
+        (false, Some(role)) => {
+            tracing::warn!(%role, "those without a token have this role in every map");
+        }
+        (false, None) => tracing::info!("nobody enters without a token"),
+    }
 }
 
 /// Every connection is an open file, and shells give out few of them; up to the hard limit we may help ourselves.

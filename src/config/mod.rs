@@ -17,5 +17,5 @@ pub use parse::Rule;
 pub use problem::{ConfigProblem, ConfigProblems, Source, nearest};
 pub use reference::{help, reference};
 pub use settings::{
-    Config, FRAME_OVERHEAD_BYTES, Key, Limits, Log, LogFormat, Room, Server, Storage, keys,
+    Auth, Config, FRAME_OVERHEAD_BYTES, Key, Limits, Log, LogFormat, Room, Server, Storage, keys,
 };

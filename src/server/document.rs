@@ -13,10 +13,11 @@ use serde_json::json;
 use warp::Reply;
 use warp::http::{Response, StatusCode, header};
 
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, origin};
+use super::state::App;
 use super::upload::{self, Upload, UploadLimits};
+use crate::auth::Role;
 use crate::room::IfUnknown;
 
 /// The only media type of a posted update. Pages of other origins cannot send it without asking first.
@@ -32,6 +33,7 @@ pub struct StateQuery {
 /// GET `/api/v1/maps/{map}/state[?sv=]`.
 pub async fn read(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: StateQuery,
     if_none_match: Option<String>,
@@ -40,7 +42,8 @@ pub async fn read(
         None | Some("") => StateVector::default(),
         Some(text) => state_vector(text)?,
     };
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, .. } = entered.await?;
     let whole = have.is_empty();
     let state = room.state(have).await?;
     let tag = format!(
@@ -73,10 +76,10 @@ pub async fn read(
 /// written in pieces once all of it has arrived and was checked.
 pub async fn write<S, B, E>(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     (media_type, declared_bytes): (Option<String>, Option<u64>),
     body: S,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem>
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -85,7 +88,8 @@ where
 {
     upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Open)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
+    let Entered { room, permit } = entered.await?;
     let limits = &app.config.limits;
     let limits = UploadLimits {
         update_bytes_max: limits.update_bytes_max,
@@ -97,7 +101,7 @@ where
         spool: Some(&app.spool),
         unfinished: &app.unfinished,
     };
-    let origin = origin(address, Protocol::Rest);
+    let origin = caller.origin(&permit.who, Protocol::Rest);
     let seq = match upload::receive(body, declared_bytes, limits, into).await? {
         Upload::Small(bytes) => {
             let update = scan(bytes, limits.update_bytes_max)

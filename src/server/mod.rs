@@ -4,6 +4,7 @@
 
 mod accept;
 mod document;
+mod entrance;
 mod events;
 mod features;
 mod hocuspocus;
@@ -11,7 +12,9 @@ mod maps;
 mod origin;
 mod page;
 mod problem;
+mod quota;
 mod routes;
+mod share;
 mod socket;
 mod state;
 mod status;
@@ -36,6 +39,7 @@ pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub use ws::{backlog, frame};
 
+use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 
@@ -56,7 +60,7 @@ pub enum ServeError {
     Listener(#[from] std::io::Error),
 }
 
-/// Serves `listener` over `store` until `shutdown` completes, then stops: no new connections, close codes to
+/// Serves `listener` over `store`, to those whom `gate` lets in, until `shutdown` completes, then stops: no new connections, close codes to
 /// all sessions, maps drained and stored, within the configured deadline.
 ///
 /// # Errors
@@ -65,6 +69,7 @@ pub async fn run(
     listener: TcpListener,
     config: Arc<Config>,
     store: Arc<dyn UpdateLog>,
+    gate: Arc<Gate>,
     render_metrics: RenderMetrics,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -79,6 +84,7 @@ pub async fn run(
     );
     let app = state::App::new(
         rooms.clone(),
+        gate,
         config.clone(),
         render_metrics,
         tasks.clone(),

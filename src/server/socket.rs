@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use mapweave_proto::{Access, CloseReason, SessionLimits};
+use mapweave_proto::{CloseReason, SessionLimits};
 use mapweave_storage::{Origin, Protocol};
 use tokio::net::TcpStream;
 use tracing::Instrument;
@@ -12,25 +12,28 @@ use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, Places, SocketPlace, map_name, origin};
+use super::quota::Whose;
+use super::state::{App, Places, SocketPlace, map_name};
 use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
-use crate::room::{EnterError, IfUnknown, RoomHandle};
+use crate::auth::Role;
+use crate::room::{EnterError, IfUnknown};
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
 /// tell a page nothing of another answer, and it would go on trying for ever.
-pub fn upgrade(
-    app: &Arc<App>,
+pub async fn upgrade(
+    app: Arc<App>,
+    caller: Caller,
     (path, protocol): (&str, Protocol),
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = handshake(method, headers)?;
     let name = map_name(path)?;
+    let permit = app.permit(&caller, &name, Role::Viewer).await?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,
@@ -41,10 +44,14 @@ pub fn upgrade(
         }
         Err(error) => return Err(error.into()),
     };
-    let (places, on_upgrade) = (app.take_places(&room)?, upgradable(on_upgrade)?);
-    let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
-    let by = origin(address, protocol);
-    let task = run(app.clone(), room, places, on_upgrade, by);
+    let (places, on_upgrade) = (
+        app.take_places(&room, Whose::of(&permit.who, caller.ip()))?,
+        upgradable(on_upgrade)?,
+    );
+    let span = tracing::info_span!("session", map = name.as_str(), address = %caller.address.0);
+    let origin = caller.origin(&permit.who, protocol);
+    let entered = Entered { room, permit };
+    let task = run(app.clone(), entered, origin, places, on_upgrade);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
@@ -75,10 +82,10 @@ async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
 
 async fn run(
     app: Arc<App>,
-    room: RoomHandle,
+    Entered { room, permit }: Entered,
+    origin: Arc<Origin>,
     places: Places,
     on_upgrade: OnUpgrade,
-    origin: Arc<Origin>,
 ) {
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
@@ -98,7 +105,8 @@ async fn run(
         rooms: app.rooms.clone(),
         id: app.rooms.next_session(),
         origin,
-        access: Access::ReadWrite,
+        access: permit.access,
+        ended: app.gate.ended(&permit),
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;

@@ -19,13 +19,14 @@ use warp::hyper::upgrade::OnUpgrade;
 use warp::path::Tail;
 use warp::{Filter, Rejection, Reply};
 
-use super::accept::PeerAddress;
 use super::document::{self, StateQuery};
+use super::entrance::{Caller, base_url, caller};
 use super::maps::json_body;
 use super::problem::Problem;
-use super::routes::{Answer, address, answer, with};
+use super::routes::{Answer, answer, with};
 use super::socket;
-use super::state::{App, map_name, origin};
+use super::state::{App, map_name};
+use crate::auth::{Claims, Grant, ID_BYTES_MAX, MapPattern, NumericDate, Role};
 use crate::room::{EnterError, IfUnknown, Refused, RequestError};
 
 /// The addresses of this protocol. Queries are passed over, but for the token: the SDK adds one against caches.
@@ -52,37 +53,47 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path("new"))
         .and(end())
         .and(posted())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .then(|media_type, body, address, app| answer(new_doc(app, (media_type, body), address)));
+        .then(|media_type, body, caller, app| answer(new_doc(app, caller, (media_type, body))));
     let token = doc()
         .and(map_before("/auth"))
         .and(posted())
         .and(warp::header::headers_cloned())
+        .and(caller())
         .and(with(app))
-        .then(|map, media_type, body, headers: HeaderMap, app| {
-            answer(client_token(app, map, (media_type, body), headers))
+        .then(|map, media_type, body, headers, caller, app| {
+            answer(client_token(app, caller, map, (media_type, body), headers))
         });
     let read = of_doc()
         .and(map_before("/as-update"))
         .and(warp::get())
+        .and(caller())
         .and(with(app))
-        .then(|map, app| answer(document::read(app, map, StateQuery::default(), None)));
+        .then(|map, caller, app| {
+            answer(document::read(
+                app,
+                caller,
+                map,
+                StateQuery::default(),
+                None,
+            ))
+        });
     let write = of_doc()
         .and(map_before("/update"))
         .and(warp::post())
         .and(warp::header::optional("content-type"))
         .and(warp::header::optional("content-length"))
         .and(warp::body::stream())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .then(|map, media_type, length, body, address, app| {
+        .then(|map, media_type, length, body, caller, app| {
             answer(document::write(
                 app,
+                caller,
                 map,
                 (media_type, length),
                 body,
-                address,
             ))
         });
     let socket = of_doc()
@@ -93,15 +104,16 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
-        .and(address())
+        .and(caller())
         .and(with(app))
         .then(
-            |named: Named, method, headers, on_upgrade, address, app: Arc<App>| {
-                let upgraded = named.and_then(|map| {
+            |named: Named, method, headers, on_upgrade, caller, app| async move {
+                let upgraded = async {
+                    let map = named?;
                     let at = (map.as_str(), Protocol::YSweet);
-                    socket::upgrade(&app, at, &method, &headers, on_upgrade, address)
-                });
-                answer(ready(upgraded))
+                    socket::upgrade(app, caller, at, &method, &headers, on_upgrade).await
+                };
+                answer(upgraded).await
             },
         );
     let documents = new
@@ -141,6 +153,9 @@ struct NewDoc {
 #[serde(rename_all = "camelCase", default)]
 struct TokenRequest {
     authorization: Authorization,
+    /// Who it is for, as the log keeps it beside their edits.
+    user_id: Option<String>,
+    valid_for_seconds: Option<u64>,
 }
 
 /// What y-sweet knows of roles.
@@ -184,16 +199,21 @@ fn store_state(app: &App, failing: StatusCode) -> warp::reply::Response {
 /// for a document whenever somebody opens it.
 async fn new_doc<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
+    caller: Caller,
     body: (Option<String>, impl Stream<Item = Result<B, E>>),
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
+    app.greet(&caller)?;
     let NewDoc { doc_id } = json_body(&app, body).await?;
     let doc_id = doc_id.unwrap_or_else(|| DocId::fresh().to_string());
     let name = MapName::parse(&doc_id).map_err(|error| Problem::bad_name(&error))?;
+    let permit = app.permit(&caller, &name, Role::Editor).await?;
     if app.rooms.store().map(&name).is_none_or(|map| map.deleted) {
         app.check_writable()?;
         let room = app.rooms.enter(&name, IfUnknown::Open)?;
-        match room.create(origin(address, Protocol::YSweet)).await {
+        match room
+            .create(caller.origin(&permit.who, Protocol::YSweet))
+            .await
+        {
             Ok(_) | Err(RequestError::Refused(Refused::Exists)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -201,15 +221,18 @@ async fn new_doc<B: Buf, E: std::fmt::Display>(
     Ok(warp::reply::json(&json!({ "docId": doc_id })))
 }
 
-/// POST `/doc/{map}/auth`.
+/// POST `/doc/{map}/auth`, for owners. Where everybody is an owner there are no tokens.
 async fn client_token<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
+    caller: Caller,
     map: String,
     body: (Option<String>, impl Stream<Item = Result<B, E>>),
     headers: HeaderMap,
 ) -> Result<impl Reply, Problem> {
-    let TokenRequest { authorization } = json_body(&app, body).await?;
+    app.greet(&caller)?;
+    let wanted: TokenRequest = json_body(&app, body).await?;
     let name = map_name(&map)?;
+    app.permit(&caller, &name, Role::Owner).await?;
     match app.rooms.store().map(&name) {
         Some(map) if !map.deleted => {}
         Some(_) => return Err(EnterError::Deleted { name }.into()),
@@ -217,18 +240,50 @@ async fn client_token<B: Buf, E: std::fmt::Display>(
     }
     let doc_id = percent_decode_str(&map).decode_utf8();
     let doc_id = doc_id.map_err(|_| Problem::bad_name(&NameError::Encoding))?;
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.ok_or_else(|| Problem::bad_request("the request names no host"))?;
-    let below = format!("{host}/d/{}", name.to_path_segment());
-    Ok(warp::reply::json(&ClientToken {
-        url: format!("ws://{below}/ws"),
-        base_url: format!("http://{below}"),
+    let below = |plain| {
+        let base = base_url(&headers, plain);
+        let base = base.ok_or_else(|| Problem::bad_request("the request names no host"))?;
+        Ok::<_, Problem>(format!("{base}/d/{}", name.to_path_segment()))
+    };
+    let told = ClientToken {
+        url: format!("{}/ws", below("ws")?),
+        base_url: below("http")?,
         doc_id: doc_id.into_owned(),
-        token: None,
-        authorization,
-    }))
+        authorization: wanted.authorization,
+        token: match app.gate.is_wide_open() {
+            true => None,
+            false => Some(app.gate.mint(wanted.claims(&name, app.gate.now_s())?)?),
+        },
+    };
+    Ok(warp::reply::with_header(
+        warp::reply::json(&told),
+        header::CACHE_CONTROL,
+        "no-store",
+    ))
+}
+
+impl TokenRequest {
+    fn claims(self, map: &MapName, now_s: u64) -> Result<Claims, Problem> {
+        let user = self.user_id.unwrap_or_default();
+        if user.len() > ID_BYTES_MAX || user.chars().any(char::is_control) {
+            return Err(Problem::bad_request(format!(
+                "`userId` has at most {ID_BYTES_MAX} bytes and no control characters"
+            )));
+        }
+        let seconds = self.valid_for_seconds.unwrap_or(TOKEN_S).min(TOKEN_S_MAX);
+        Ok(Claims {
+            sub: user,
+            exp: Some(NumericDate(now_s.saturating_add(seconds))),
+            maps: vec![Grant {
+                pattern: MapPattern::exactly(map),
+                role: match self.authorization {
+                    Authorization::Full => Role::Editor,
+                    Authorization::ReadOnly => Role::Viewer,
+                },
+            }],
+            ..Claims::default()
+        })
+    }
 }
 
 /// A map's name in the path, which may span segments: the SDK puts it there as it is.
@@ -270,6 +325,12 @@ fn named_twice(path: &str) -> Option<Named> {
         )
     })))
 }
+
+/// How long a client token is good where nobody says, in seconds: as long as y-sweet's own.
+const TOKEN_S: u64 = 60 * 60;
+
+/// How long it is good at most, in seconds.
+const TOKEN_S_MAX: u64 = 366 * 24 * 60 * 60;
 
 /// What stands between the two names.
 const BETWEEN: &str = "/ws/";

@@ -19,6 +19,7 @@ pub use remote::{Remote, ServerUrl};
 use super::args::TargetArgs;
 use super::console::Console;
 use crate::Error;
+use crate::auth::{Revocation, Secret};
 use crate::config::{Config, Environment, nearest};
 use crate::room::Verified;
 
@@ -47,6 +48,12 @@ pub trait Target: Send + Sync {
 
     /// Checks one map or all.
     fn verify<'a>(&'a self, only: Option<&'a MapName>) -> BoxFuture<'a, Result<Verified, Error>>;
+
+    /// Takes a token or a person's tokens back; resolves once that is durable.
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// All that was taken back.
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
 
     /// Lets go of it, once everything written is durable.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
@@ -121,13 +128,28 @@ async fn choose(
         return Ok(Box::new(Local::open(config, intent)?));
     }
     if let Some(server) = named_server(args, environment)? {
-        return Ok(Box::new(Remote::new(server)));
+        let token = bearer(args, environment);
+        return Ok(Box::new(Remote::new(server).bearing(token)));
     }
-    let usual = Remote::new(ServerUrl::of_listener(config.listen));
+    let token = bearer(args, environment);
+    let usual = Remote::new(ServerUrl::of_listener(config.listen)).bearing(token);
     match usual.probe().await {
         Probe::Mapweave { .. } => Ok(Box::new(usual)),
         Probe::Stranger | Probe::Silent(_) => Ok(Box::new(Local::open(config, intent)?)),
     }
+}
+
+/// The token of `--token` or `MAPWEAVE_TOKEN`.
+fn bearer(args: &TargetArgs, environment: &dyn Environment) -> Option<Secret> {
+    let variables = environment.variables().into_iter();
+    let variable = variables
+        .filter(|(name, _)| name == "MAPWEAVE_TOKEN")
+        .filter_map(|(_, value)| value.into_string().ok());
+    let given = args
+        .token
+        .clone()
+        .or_else(|| variable.map(Secret::new).next());
+    given.filter(|token| !token.is_empty())
 }
 
 /// The server that a flag or `MAPWEAVE_SERVER` names.

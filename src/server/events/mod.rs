@@ -27,9 +27,11 @@ use self::peer::Ear;
 use self::problems::Watching;
 use self::text::{Epoch, Events, Place};
 use self::wanted::Query;
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, origin};
+use super::quota::Whose;
+use super::state::App;
+use crate::auth::Role;
 use crate::room::IfUnknown;
 
 /// A client that has missed more records than this is told to fetch the state, which costs less; also one that is
@@ -60,14 +62,15 @@ const RETRY_SPREAD: Duration = Duration::from_secs(3);
 /// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID]`.
 pub async fn events(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: String,
     last_event_id: Option<String>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let Query { wanted, after } = Query::read(&query)?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
-    let places = app.take_places(&room)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, permit } = entered.await?;
+    let places = app.take_places(&room, Whose::of(&permit.who, caller.ip()))?;
     let beginning = room.beginning().await?;
     let store = app.rooms.store().clone();
     let epoch = Epoch::of(store.identity(), room.doc());
@@ -88,6 +91,7 @@ pub async fn events(
         pace: Pace::new(),
         problems: Watching::default(),
         ear: Arc::new(Ear::new(wanted.presence)),
+        ended: app.gate.ended(&permit),
     };
     // Who is told no updates has no place to go on from.
     match last_event_id.or(after).filter(|_| wanted.updates) {
@@ -97,9 +101,8 @@ pub async fn events(
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }
-    let span =
-        tracing::info_span!("events", map = listener.room.name().as_str(), address = %address.0);
-    let origin = origin(address, Protocol::Rest);
+    let span = tracing::info_span!("events", map = listener.room.name().as_str(), address = %caller.address.0);
+    let origin = caller.origin(&permit.who, Protocol::Rest);
     let told = async move {
         listener.run(origin).await;
         drop(places);

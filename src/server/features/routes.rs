@@ -8,9 +8,9 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::{Filter, Rejection, Reply};
 
-use super::super::accept::PeerAddress;
+use super::super::entrance::{Caller, caller};
 use super::super::problem::Problem;
-use super::super::routes::{Answer, address, answer, with};
+use super::super::routes::{Answer, answer, with};
 use super::super::state::App;
 use super::super::upload::collect;
 use super::edit::OfFeature;
@@ -40,11 +40,12 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(raw_query())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, app| answer(list(app, map, query)))
+        .then(|map, query, caller, app| answer(list(app, caller, map, query)))
         .or(list_of.clone().and(warp::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
-                answer(async move { post(app, map, sent.headers, sent.bytes?, sent.address).await })
+                answer(async move { post(app, sent.caller, map, sent.headers, sent.bytes?).await })
                     .await
             },
         ))
@@ -55,13 +56,16 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(warp::header::headers_cloned())
+        .and(caller())
         .and(with(app))
-        .then(|map, fid: Segment, headers, app| answer(get(app, map, fid.0, headers)))
+        .then(|map, fid: Segment, headers, caller, app| {
+            answer(get(app, caller, map, fid.0, headers))
+        })
         .or(item.clone().and(warp::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let bytes = sent.bytes?;
-                    put(of(app, map, fid, sent.headers, sent.address), bytes).await
+                    put(of(app, map, fid, sent.headers, sent.caller), bytes).await
                 })
                 .await
             },
@@ -71,7 +75,7 @@ pub fn routes(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let bytes = sent.bytes?;
-                    patch(of(app, map, fid, sent.headers, sent.address), bytes).await
+                    patch(of(app, map, fid, sent.headers, sent.caller), bytes).await
                 })
                 .await
             },
@@ -81,10 +85,10 @@ pub fn routes(
             .clone()
             .and(warp::delete())
             .and(warp::header::headers_cloned())
-            .and(address())
+            .and(caller())
             .and(with(app))
-            .then(|map, fid: Segment, headers, address, app| {
-                answer(delete(of(app, map, fid, headers, address)))
+            .then(|map, fid: Segment, headers, caller, app| {
+                answer(delete(of(app, map, fid, headers, caller)))
             }))
         .unify()
         .or(item
@@ -95,22 +99,24 @@ pub fn routes(
         .and(warp::path("undelete"))
         .and(warp::path::end())
         .and(warp::post())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .then(|map, fid: Segment, address, app| answer(undelete(app, map, fid.0, address)));
+        .then(|map, fid: Segment, caller, app| answer(undelete(app, caller, map, fid.0)));
     let found = problems_at
         .clone()
         .and(warp::path::end())
         .and(reading())
         .and(raw_query())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, app| answer(problems(app, map, query)))
+        .then(|map, query, caller, app| answer(problems(app, caller, map, query)))
         .or(problems_at
             .and(warp::path::param::<Segment>())
             .and(warp::path::end())
             .and(reading())
+            .and(caller())
             .and(with(app))
-            .then(|map, fid: Segment, app| answer(problems_of(app, map, fid.0))))
+            .then(|map, fid: Segment, caller, app| answer(problems_of(app, caller, map, fid.0))))
         .unify();
     lists
         .boxed()
@@ -142,7 +148,7 @@ impl std::str::FromStr for Segment {
 struct Sent {
     headers: HeaderMap,
     bytes: Result<Bytes, Problem>,
-    address: PeerAddress,
+    caller: Caller,
 }
 
 fn sent(
@@ -151,15 +157,20 @@ fn sent(
     let limits = app.clone();
     warp::header::headers_cloned()
         .and(warp::body::stream())
-        .and(address())
-        .then(move |headers, body, address| {
+        .and(caller())
+        .then(move |headers, body, caller| {
             let app = limits.clone();
             async move {
                 let limit_bytes = app.config.limits.update_bytes_max;
+                // Nothing is taken in from those who will be turned away.
+                let bytes = match app.greet(&caller) {
+                    Ok(()) => collect(&app, body, limit_bytes).await,
+                    Err(problem) => Err(problem),
+                };
                 Sent {
                     headers,
-                    bytes: collect(&app, body, limit_bytes).await,
-                    address,
+                    bytes,
+                    caller,
                 }
             }
         })
@@ -179,7 +190,7 @@ fn of(
     segment: String,
     fid: Segment,
     headers: HeaderMap,
-    address: PeerAddress,
+    caller: Caller,
 ) -> OfFeature {
     let fid = fid.0;
     OfFeature {
@@ -187,7 +198,7 @@ fn of(
         segment,
         fid,
         headers,
-        address,
+        caller,
     }
 }
 

@@ -92,6 +92,11 @@ impl Request {
         self
     }
 
+    /// Whether it has a body to send.
+    pub fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
     fn head(&self, address: SocketAddr) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         let own = self.own_host.then(|| address.to_string());

@@ -14,6 +14,7 @@ pub mod http;
 pub mod process;
 pub mod random;
 pub mod server;
+pub mod token;
 pub mod wait;
 pub mod wire;
 

@@ -24,6 +24,14 @@ export interface ConnectionState {
   acknowledges: boolean;
 }
 
+export interface Place {
+  /** Of the server's sockets. */
+  url: string;
+  /** The percent-encoded name of the map. */
+  room: string;
+  token: string | null;
+}
+
 export class Connection {
   readonly #provider: WebsocketProvider;
   readonly #ack: ReturnType<typeof durableAck>;
@@ -32,10 +40,12 @@ export class Connection {
   #link: Link = { kind: 'connecting' };
   #hasConnected = false;
 
-  /** `room` is the percent-encoded map name; `denied` hears why the server refused an edit. */
-  constructor(socketUrl: string, room: string, doc: Y.Doc, awareness: Awareness, denied: (reason: string) => void) {
+  /** `denied` hears why the server refused an edit. */
+  constructor(place: Place, doc: Y.Doc, awareness: Awareness, denied: (reason: string) => void) {
     // Pages of one browser talk through the server like everybody else: what one shows, all have.
-    const provider = new WebsocketProvider(socketUrl, room, doc, { awareness, disableBc: true, connect: false });
+    const params = place.token === null ? {} : { token: place.token };
+    const options = { awareness, params, disableBc: true, connect: false };
+    const provider = new WebsocketProvider(place.url, place.room, doc, options);
     this.#provider = provider;
     this.#ack = durableAck(provider);
     this.#dispose.push(this.#ack.onChange(() => this.#notify()));

@@ -9,6 +9,7 @@ import { namePath } from '../names.ts';
 import { PresenceChannel } from '../presence/presence.ts';
 import { Connection } from '../provider/connection.ts';
 import type { Identity } from './identity.ts';
+import { currentToken } from './token.ts';
 
 export interface SessionEvents {
   /** The server refused an edit, with its reason. */
@@ -33,7 +34,8 @@ export class MapSession {
     this.undo = mapUndo(this.view, this.writer, events.undoChanged);
     const awareness = new Awareness(this.doc);
     this.presence = new PresenceChannel(awareness, person);
-    this.connection = new Connection(socketUrl(), namePath(name), this.doc, awareness, events.denied);
+    const place = { url: socketUrl(), room: namePath(name), token: currentToken() };
+    this.connection = new Connection(place, this.doc, awareness, events.denied);
   }
 
   dispose(): void {
