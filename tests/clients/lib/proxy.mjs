@@ -44,7 +44,11 @@ export class TcpProxy {
   #take(client, server) {
     this.taken += 1;
     const upstream = connect({ port: server.port, host: '127.0.0.1', noDelay: true });
-    const pair = { client, upstream, isSocket: false, cut: () => void (client.destroy(), upstream.destroy()) };
+    const cut = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    const pair = { client, upstream, isSocket: false, cut };
     this.#pairs.add(pair);
     const { silenceMs, bytesPerS } = this.#options;
     let timer = null;

@@ -14,7 +14,10 @@ export const KNOWS_TOKENS = [`auth.secret=${SECRET}`];
  */
 export function token(roles, claims = {}) {
   const maps = Object.entries(roles).map(([pattern, role]) => ({ pattern, role }));
-  const parts = [{ alg: 'HS256', typ: 'JWT' }, { sub: 'somebody', maps, ...claims }];
+  const parts = [
+    { alg: 'HS256', typ: 'JWT' },
+    { sub: 'somebody', maps, ...claims },
+  ];
   const text = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
   return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
 }

@@ -19,7 +19,9 @@ export async function synced(...peers) {
 
 /** The keys and values of `feat` as the server has stored them. */
 export async function served(server, map) {
-  return docOf(await server.state(map)).getMap('feat').toJSON();
+  return docOf(await server.state(map))
+    .getMap('feat')
+    .toJSON();
 }
 
 /** Waits until all peers hold the same as the server, and returns it. */

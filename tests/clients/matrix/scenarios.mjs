@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { TcpProxy } from '../lib/proxy.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
 import { agreed, synced } from '../lib/world.mjs';
 
@@ -17,13 +18,26 @@ const LARGE_LIMIT_MS = 120_000;
 /** Longer than the watchdog of every client (30 s); the proxy cuts silence twenty times as fast as usual ones (60 s). */
 const IDLE_S = Number(process.env.MAPWEAVE_TEST_IDLE_S ?? 36);
 const SILENCE_MS = 3_000;
-const NAMES = ['with space', 'folder/map', 'deep/er/with space', 'Žižkov', '地図/東京', "o'brien & co.+1", '50,5°;(a)=[b]@c'];
+const NAMES = [
+  'with space',
+  'folder/map',
+  'deep/er/with space',
+  'Žižkov',
+  '地図/東京',
+  "o'brien & co.+1",
+  '50,5°;(a)=[b]@c',
+];
 
-/** By name: `run`, and what the server is started with. */
+/** May do everything everywhere. */
+const OWNER = token({ '**': 'owner' }, { sub: 'owner' });
+
+/** By name: `run`, what the server is started with, and the token of all who have no other. */
 export const SCENARIOS = {
   'live edit': { run: liveEdit },
   'offline edit': { run: offlineEdit },
   presence: { run: presence, without: ['pycrdt-websocket'] },
+  'read-only': { run: readOnly, settings: KNOWS_TOKENS, token: OWNER },
+  denied: { run: denied, settings: KNOWS_TOKENS, token: OWNER },
   'reconnect storm': { run: reconnectStorm },
   'server restart': { run: (world) => serverGone(world, () => world.server.stop()) },
   'server killed': { run: (world) => serverGone(world, () => world.server.kill()) },
@@ -85,6 +99,62 @@ async function presence(world) {
   await until('and sees the other', sees(peer, 'Ben'));
   await peer.close();
   await until('who leaves is gone', async () => !(await sees(other, 'Ada Lovelace')()));
+}
+
+/** One who may only look, at a map that nobody has open when it comes. */
+async function readOnly(world) {
+  const writer = await world.companion('seen');
+  await synced(writer);
+  await writer.set('before', 1);
+  await agreed(world.server, 'seen', writer);
+  await writer.goOffline();
+  await world.server.stop();
+  await world.server.restart();
+  const reader = await world.open('seen', { token: token({ '**': 'viewer' }) });
+  await synced(reader);
+  assert.deepEqual(await reader.content(), { before: 1 });
+  await writer.goOnline();
+  await synced(writer);
+  await reader.set('mine', 1);
+  await heardOf(reader, writer);
+  await writer.set('after', 2);
+  await until('it sees edits', async () => (await reader.get('after')) === 2);
+  assert.notEqual(await reader.isSaved(), true, 'a refused edit is not shown as saved');
+  assert.deepEqual(await agreed(world.server, 'seen', writer), { before: 1, after: 2 });
+}
+
+/** Waits until the server has taken in all that `peer` sent so far: presence comes behind it, or a new connection. */
+async function heardOf(peer, watcher) {
+  if (peer.show) {
+    await peer.show({ user: { name: 'Vi' } });
+    await until('it is seen', async () => (await watcher.others()).some((state) => state?.user?.name === 'Vi'));
+    return;
+  }
+  const opened = await peer.opened();
+  await peer.lose();
+  await until('it is back', async () => (await peer.opened()) > opened);
+  await synced(peer);
+}
+
+/** One who may have one map and asks for another. */
+async function denied(world) {
+  const secret = await world.companion('secret');
+  await synced(secret);
+  await secret.set('k', 1);
+  const one = token({ 'open/*': 'editor' });
+  for (const bad of [one, `${one}x`, 'no token at all']) {
+    const peer = await world.open('secret', { token: bad });
+    await peer.set('mine', 1);
+    await until('it is told', () => peer.isDenied());
+    assert.equal(await peer.isSynced(), false);
+    assert.deepEqual(await peer.content(), { mine: 1 });
+    await peer.close();
+  }
+  const peer = await world.open('open/map', { token: one });
+  await synced(peer);
+  await peer.set('mine', 1);
+  await until('its own map takes its edits', async () => (await agreed(world.server, 'open/map', peer)).mine === 1);
+  assert.deepEqual(await agreed(world.server, 'secret', secret), { k: 1 });
 }
 
 async function reconnectStorm(world) {

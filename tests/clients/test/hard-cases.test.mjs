@@ -6,9 +6,12 @@ import { test } from 'node:test';
 import * as Y14 from '@y/y';
 import WebSocket from 'ws';
 import * as Y from 'yjs';
+import { converged } from '../lib/clients.mjs';
 import { FrameProxy } from '../lib/frame-proxy.mjs';
+import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { TcpProxy } from '../lib/proxy.mjs';
 import { Server } from '../lib/server.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
 import { agreed, opener, served, synced } from '../lib/world.mjs';
 import { CLIENTS } from '../matrix/peers.mjs';
@@ -64,8 +67,7 @@ for (const client of WITH_PRESENCE)
     await synced(peer, other, silent);
     await silent.show(null);
     const seesAda = async (watcher) => (await watcher.others()).some((state) => state?.user?.name === 'Ada');
-    const seen = (what, watcher, is) =>
-      until(what, async () => (await seesAda(watcher)) === is, AT_ONCE_MS);
+    const seen = (what, watcher, is) => until(what, async () => (await seesAda(watcher)) === is, AT_ONCE_MS);
     await peer.show({ user: { name: 'Ada' } });
     await seen('it is seen', other, true);
     await seen('it is seen by one who shows nothing', silent, true);
@@ -134,12 +136,14 @@ test('a reader on a slow link holds nobody up and has everything in the end', as
     for (const [i, writer] of writers.entries()) await writer.set(`${i}`, `${round} ${'x'.repeat(2_000)}`);
   await until('the writers have all', async () => {
     const contents = await Promise.all(writers.map((writer) => writer.content()));
-    return contents.every((content) =>
-      writers.every((_, i) => content[`${i}`]?.startsWith(`${rounds - 1} `)),
-    );
+    return contents.every((content) => writers.every((_, i) => content[`${i}`]?.startsWith(`${rounds - 1} `)));
   });
   // All that was on its way to it has to go through the link first.
-  await until('the reader has all', async () => (await reader.get('19')) === (await writers[0].get('19')), SLOW_LIMIT_MS);
+  await until(
+    'the reader has all',
+    async () => (await reader.get('19')) === (await writers[0].get('19')),
+    SLOW_LIMIT_MS,
+  );
   await agreed(server, 'slow', ...writers, reader);
   assert.equal(await reader.opened(), 1, 'it was caught up in place');
 });
@@ -153,7 +157,7 @@ for (const client of ['y-websocket 1.5.4', 'y-websocket 2.1.0', LATEST])
     await peer.fill('too much', 200_000);
     await until('it is closed', () => peer.sockets.closed.some(({ code }) => code === 4413));
     const { reason } = peer.sockets.closed.find(({ code }) => code === 4413);
-    assert.match(reason, /more than \d+ bytes/);|65 536/);
+    assert.match(reason, /more than \d+ bytes/);
     assert.equal(peer.document.get('too much').length, 200_000, 'the client keeps its edit');
     if (client === LATEST) {
       assert.equal(peer.provider.shouldConnect, false);
@@ -200,6 +204,49 @@ test('Yjs 13, Yjs 14 and yrs share a map with an odd name, and what is no update
   assert.deepEqual(await agreed(server, map, ...peers), content);
   for (const peer of peers) assert.equal(await peer.opened(), 1);
 });
+
+for (const [name, version] of Object.entries(HOCUSPOCUS))
+  test(`${name}: one socket with fifty maps, some denied and then allowed, one read-only, some left and taken up again`, async (t) => {
+    const server = await Server.start(t, KNOWS_TOKENS);
+    server.token = token({ '**': 'owner' });
+    const editor = token({ 'crew/**': 'editor' });
+    const socket = new HocuspocusSocket(t, version, server);
+    const other = new HocuspocusSocket(t, HOCUSPOCUS['provider 4.8'], server);
+    const names = Array.from({ length: 50 }, (_, i) => `crew/map ${i}`);
+    const maps = await Promise.all(names.map((name) => socket.open(name, { token: editor })));
+    // Providers before 3.0 take a denial for the end of their whole socket.
+    if (version.attaches) {
+      let given = 'no token';
+      const late = socket.map('crew/late', { token: () => given });
+      await until('it is denied', () => late.denials.length === 1);
+      given = editor;
+      late.provider.detach();
+      late.provider.attach();
+      await late.synced();
+      const foreign = socket.map('office/secret', { token: editor });
+      await until('it is denied, too', () => foreign.denials.length === 1);
+      maps.push(late);
+    }
+    const reader = await socket.open('office/plan', { token: token({ 'office/*': 'viewer' }) });
+    reader.doc.getMap('feat').set('mine', 1);
+    for (const [i, map] of maps.entries()) map.doc.getMap('feat').set('i', i);
+    for (const map of maps) await map.synced();
+    assert.ok(reader.unsynced > 0, 'the reader’s edit is not shown as synced');
+    const twin = await other.open('crew/map 7', { token: editor, sessionAwareness: true });
+    const again = await other.open('crew/map 7', { token: editor, sessionAwareness: true });
+    if (version.attaches) maps[7].provider.detach();
+    maps[7].doc.getMap('feat').set('detached', 1);
+    twin.doc.getMap('feat').set('meanwhile', 1);
+    if (version.attaches) maps[7].provider.attach();
+    await converged('three on one map', maps[7].doc, twin.doc, again.doc);
+    for (const [i, map] of maps.entries()) {
+      map.doc.getMap('feat').set('still', i);
+      await map.synced();
+      assert.equal(map.closes, 0, 'no map was closed for what happened to others');
+    }
+    assert.deepEqual(await served(server, 'crew/map 7'), { i: 7, detached: 1, meanwhile: 1, still: 7 });
+    assert.deepEqual(await served(server, 'office/plan'), {});
+  });
 
 function editedBy14() {
   const doc = new Y14.Doc();

@@ -24,19 +24,21 @@ async function cell(t, server, client, name) {
   table.set(client, name, 'ok');
 }
 
-for (const [name, { settings, together, without = [] }] of Object.entries(SCENARIOS)) {
+for (const [name, { settings, token, together, without = [] }] of Object.entries(SCENARIOS)) {
   const clients = Object.keys(CLIENTS).filter((client) => `${client} ${name}`.includes(WANTED));
   for (const client of clients.filter((client) => without.includes(client))) table.set(client, name, 'has none');
   const tested = clients.filter((client) => !without.includes(client));
   if (together && tested.length > 0)
     test(`${name}: all clients at once`, async (t) => {
       const server = await Server.start(t, settings);
+      server.token = token;
       await Promise.all(tested.map((client) => cell(t, server, client, name)));
     });
   else
     for (const client of tested)
       test(`${name}: ${client}`, async (t) => {
         const server = await Server.start(t, settings);
+        server.token = token;
         await cell(t, server, client, name);
       });
 }

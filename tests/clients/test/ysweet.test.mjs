@@ -2,13 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { YSweetError } from '@y-sweet/sdk';
+import { createYjsProvider } from '@y-sweet/client';
+import { DocConnection, YSweetError } from '@y-sweet/sdk';
+import WebSocket from 'ws';
 import * as Y from 'yjs';
 import { docOf } from '../lib/clients.mjs';
 import { Server } from '../lib/server.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
 import { opener, served, synced } from '../lib/world.mjs';
 import { documentManager } from '../matrix/ysweet.mjs';
+
+const OWNER = token({ '**': 'owner' });
 
 const CLIENT = 'y-sweet 0.9.1';
 
@@ -32,7 +37,12 @@ test('the SDK makes documents, writes and reads them, and asks how the store is'
   assert.match(docId, /^[A-Za-z0-9_-]{20,}$/);
   assert.notEqual((await manager.createDoc()).docId, docId);
   await manager.updateDoc(docId, updateWith('k', 1));
-  assert.deepEqual(docOf(await manager.getDocAsUpdate(docId)).getMap('feat').toJSON(), { k: 1 });
+  assert.deepEqual(
+    docOf(await manager.getDocAsUpdate(docId))
+      .getMap('feat')
+      .toJSON(),
+    { k: 1 },
+  );
   const filled = await manager.createDocWithContent(updateWith('initial', 'content'));
   assert.deepEqual(await served(server, filled.docId), { initial: 'content' });
   const connection = await manager.getDocConnection(filled.docId);
@@ -83,4 +93,71 @@ test('a client that loses its connection comes back with what it did meanwhile',
   await server.restart();
   await until('it is saved', () => peer.isSaved());
   assert.deepEqual(await served(server, 'lost'), { meanwhile: 1 });
+});
+
+test('the SDK gives out tokens where the server knows users, and only owners get them', async (t) => {
+  const server = await Server.start(t, KNOWS_TOKENS);
+  server.token = OWNER;
+  const refused = (status) => failsWith({ code: 'ServerError', status });
+  await assert.rejects(documentManager(server.url).createDoc('m'), failsWith({ code: 'NoAuthProvided' }));
+  await assert.rejects(
+    documentManager(server.url, 'no token').createDoc('m'),
+    failsWith({ code: 'InvalidAuthProvided' }),
+  );
+  const editor = documentManager(server.url, token({ m: 'editor' }));
+  await editor.createDoc('m');
+  await assert.rejects(editor.getClientToken('m'), refused(403));
+  await assert.rejects(editor.createDoc('other'), refused(403));
+  const manager = documentManager(server.url, OWNER);
+  await manager.createDoc('other');
+  const full = await manager.getDocConnection('m', { userId: 'ada' });
+  await full.updateDoc(updateWith('k', 1));
+  const reader = await manager.getDocConnection('m', { authorization: 'read-only' });
+  assert.equal(
+    docOf(await reader.getAsUpdate())
+      .getMap('feat')
+      .get('k'),
+    1,
+  );
+  await assert.rejects(reader.updateDoc(updateWith('never', 1)), refused(403));
+  assert.deepEqual(await served(server, 'm'), { k: 1 });
+  // A token is for its map alone.
+  const clientToken = await manager.getClientToken('m');
+  assert.equal(clientToken.authorization, 'full');
+  const elsewhere = new DocConnection({ ...clientToken, baseUrl: clientToken.baseUrl.replace('/d/m', '/d/other') });
+  await assert.rejects(elsewhere.getAsUpdate(), refused(403));
+});
+
+test('a client with a read-only token sees edits, and its own are refused and never shown as saved', async (t) => {
+  const server = await Server.start(t, KNOWS_TOKENS);
+  server.token = OWNER;
+  const manager = documentManager(server.url, OWNER);
+  await manager.createDoc('m');
+  const open = (authorization) => {
+    const doc = new Y.Doc();
+    const provider = createYjsProvider(doc, 'm', () => manager.getClientToken('m', { authorization }), {
+      WebSocketPolyfill: WebSocket,
+      showDebuggerLink: false,
+    });
+    t.after(() => {
+      provider.connect = async () => {};
+      provider.attemptToConnect = () => new Promise(() => {});
+      provider.disconnect();
+      provider.destroy();
+      provider.awareness.destroy();
+    });
+    return { doc, provider, feat: doc.getMap('feat') };
+  };
+  const [writer, reader] = [open('full'), open('read-only')];
+  for (const { provider } of [writer, reader]) await until('it is synced', () => provider.synced);
+  assert.equal(reader.provider.clientToken.authorization, 'read-only');
+  await until('nothing is local', () => !reader.provider.hasLocalChanges);
+  reader.feat.set('mine', 1);
+  reader.provider.awareness.setLocalState({ user: 'reader' });
+  await until('the server has heard it', () => writer.provider.awareness.getStates().has(reader.doc.clientID));
+  writer.feat.set('theirs', 1);
+  await until('it sees edits', () => reader.feat.get('theirs') === 1);
+  await until('the writer’s are saved', () => !writer.provider.hasLocalChanges);
+  assert.equal(reader.provider.hasLocalChanges, true);
+  assert.deepEqual(await served(server, 'm'), { theirs: 1 });
 });
