@@ -18,10 +18,11 @@ SEED ?=
 T ?= update_path
 
 MAPDOC_SOURCES := $(shell find web/src/mapdoc -type f -not -name '*.test.ts')
+PROVIDER_SOURCES := $(shell find web/src/provider -type f -not -name '*.test.ts')
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal pycrdt need-space need-node need-cargo
+.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal pycrdt proxies need-space need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ test: SPACE_GIB := 8
 run: need-space release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
 	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
 
-test: need-space need-cargo web demo-data client-tests chromium gdal pycrdt ## Install what the tests need and run every test, cheap ones first
+test: need-space need-cargo web demo-data client-tests chromium gdal pycrdt proxies ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
 bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
@@ -82,7 +83,7 @@ release: need-cargo web
 
 demo-data: target/demo/us-counties.geojson
 
-client-tests: tests/clients/node_modules/.ready web/dist-mapdoc/index.js
+client-tests: tests/clients/node_modules/.ready web/dist-mapdoc/index.js web/dist-provider/index.js
 
 # --- what the targets above are made of ---
 
@@ -91,9 +92,12 @@ web/dist/index.html: web/node_modules/.ready web/scripts/basemap.mjs web/scripts
 	cd web && $(NPM) run build
 	@touch $@ src/server/page.rs
 
-# The package of the map document, as it would be published.
-web/dist-mapdoc/index.js: web/node_modules/.ready web/scripts/mapdoc-package.mjs $(MAPDOC_SOURCES)
+# The packages of the map document and of the provider, as they would be published.
+web/dist-mapdoc/index.js: web/node_modules/.ready web/scripts/package.mjs $(MAPDOC_SOURCES)
 	cd web && $(NPM) run build:mapdoc
+
+web/dist-provider/index.js: web/node_modules/.ready web/scripts/package.mjs $(PROVIDER_SOURCES)
+	cd web && $(NPM) run build:provider
 
 target/demo/us-counties.geojson: web/node_modules/.ready web/scripts/demo-data.mjs web/scripts/antimeridian.mjs
 	node web/scripts/demo-data.mjs target/demo
@@ -110,6 +114,9 @@ gdal:
 
 pycrdt:
 	@scripts/need-pycrdt.sh
+
+proxies:
+	@scripts/need-proxies.sh
 
 need-space:
 	@scripts/need-space.sh $(SPACE_GIB) $(TARGET)

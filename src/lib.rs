@@ -17,3 +17,4 @@ pub mod room;
 pub mod server;
 pub mod telemetry;
 pub mod time;
+pub mod tls;

@@ -9,6 +9,7 @@ use super::target::ServerUrl;
 use super::token::Lifetime;
 use crate::auth::{Algorithm, MapPattern, Role, Secret};
 use crate::config::{self, Given, Purpose};
+use crate::tls::Fingerprint;
 
 /// Collaborative geodata for people whose network fails: a server, and commands on its maps.
 #[derive(Debug, Parser)]
@@ -79,6 +80,15 @@ pub struct ServeArgs {
     /// Let in those without a token; without keys that means everybody, as owners of every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
     #[arg(long)]
     allow_anonymous: bool,
+    /// Speak TLS with the certificate in this file (PEM, its chain behind it) [env: MAPWEAVE_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The private key of that certificate (PEM) [env: MAPWEAVE_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Speak TLS with a certificate of our own making, and say how to trust it [env: MAPWEAVE_TLS_SELF_SIGNED]
+    #[arg(long)]
+    tls_self_signed: bool,
 }
 
 /// What a command works on.
@@ -92,6 +102,12 @@ pub struct TargetArgs {
     /// else the data folder] [env: MAPWEAVE_SERVER]
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<ServerUrl>,
+    /// Trust the authorities in this file (PEM) and no others, for a server at https:// [env: MAPWEAVE_CA]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+    /// Trust the certificate with this SHA-256 fingerprint, the server's or its authority's, and no other [env: MAPWEAVE_PIN]
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(super) pin: Option<Fingerprint>,
     /// Who you are to that server: a token; better in the variable, since others on this machine see what is written here
     /// [env: MAPWEAVE_TOKEN]
     #[arg(long, value_name = "TOKEN")]
@@ -326,6 +342,13 @@ impl Args {
                     "allow_anonymous",
                     serve.allow_anonymous.then(|| "true".to_owned()).as_ref(),
                     "--allow-anonymous",
+                );
+                flag("tls.cert", serve.tls_cert.as_ref(), "--tls-cert");
+                flag("tls.key", serve.tls_key.as_ref(), "--tls-key");
+                flag(
+                    "tls.self_signed",
+                    serve.tls_self_signed.then(|| "true".to_owned()).as_ref(),
+                    "--tls-self-signed",
                 );
                 serve.data.as_ref()
             }

@@ -9,12 +9,14 @@ use std::time::Duration;
 use mapweave_storage::UpdateLog;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::console::Console;
 use super::target::{Intent, open_store};
 use crate::auth::{Gate, system_clock};
 use crate::config::Config;
+use crate::tls::{self, Identity};
 use crate::{Error, Exit, server, telemetry};
 
 /// How often figures of durations are folded into classes, which bounds their memory.
@@ -57,16 +59,23 @@ pub(super) async fn serve(
         .local_addr()
         .map_err(|source| refused(config.listen, source))?;
     let store = Arc::new(open_store(&config, Intent::Create)?);
+    let identity = Identity::open(&config)?;
+    let reload = reloads()?;
     let log: Arc<dyn UpdateLog> = store.clone();
     let gate = Gate::open(&config, log.clone(), system_clock()).await?;
     let handle = telemetry::metrics()?;
     let render = handle.clone();
-    console.line(format_args!("listening on http://{address}"))?;
+    let scheme = if identity.is_some() { "https" } else { "http" };
+    console.line(format_args!("listening on {scheme}://{address}"))?;
     console.flush()?;
-    tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    if let Some(identity) = &identity {
+        say_whom_to_trust(identity, address, &config, console);
+    }
+    tracing::info!(%address, scheme, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     say_who_may_enter(&gate, config.listen);
     let running = server::run(
         listener,
+        identity.clone(),
         Arc::new(config),
         log,
         gate,
@@ -82,6 +91,7 @@ pub(super) async fn serve(
     tokio::select! {
         ended = running => ended?,
         () = upkeep => {}
+        () = keep_identity(identity, reload) => {}
     }
     // Whoever still holds the store has passed the deadline; dropping the last handle closes it as well.
     if let Some(store) = Arc::into_inner(store) {
@@ -93,6 +103,58 @@ pub(super) async fn serve(
     }
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// Says how a device comes to trust a certificate that no authority of the world vouches for. Others need no word.
+fn say_whom_to_trust(
+    identity: &Identity,
+    address: SocketAddr,
+    config: &Config,
+    console: &mut Console,
+) {
+    let fingerprint = identity.fingerprint();
+    tracing::info!(%fingerprint, "speaking TLS");
+    if identity.authority().is_none() {
+        return;
+    }
+    let file = config.data.join(tls::FOLDER).join(tls::AUTHORITY_FILE);
+    let names: Vec<String> = identity.names().into_iter().collect();
+    let (names, port, file) = (names.join(", "), address.port(), file.display());
+    console.say(
+        "This server's certificate is of its own making. The SHA-256 fingerprint of its authority:",
+    );
+    console.say(format_args!("  {fingerprint}"));
+    console.say("To trust it on a phone or laptop, open /.well-known/mapweave-ca.crt there and install the file as a");
+    console.say("certificate authority, if its fingerprint is this one. For commands, say");
+    console.say(format_args!("  --ca {file}    or    --pin {fingerprint}"));
+    console.say(format_args!(
+        "The certificate is for port {port} of {names}."
+    ));
+}
+
+/// Keeps the certificate up to date, and looks at it at once on SIGHUP. Never completes.
+async fn keep_identity(identity: Option<Arc<Identity>>, mut reload: Signal) {
+    let asked = Notify::new();
+    let kept = async {
+        match identity {
+            Some(identity) => identity.keep(&asked).await,
+            None => std::future::pending().await,
+        }
+    };
+    let heard = async {
+        while reload.recv().await.is_some() {
+            tracing::info!("asked to look at the certificate again");
+            asked.notify_one();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(kept, heard);
+}
+
+/// SIGHUP, which would end the process otherwise.
+fn reloads() -> Result<Signal, Error> {
+    signal(SignalKind::hangup())
+        .map_err(Error::io("watch for signals to", Path::new("this process")))
 }
 
 fn say_who_may_enter(gate: &Gate, listen: SocketAddr) {

@@ -20,7 +20,13 @@ pub const DEFAULT_FILE: &str = "mapweave.toml";
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Variables that are no settings but stand for flags of the command line.
-const OTHER_VARIABLES: [&str; 3] = ["MAPWEAVE_CONFIG", "MAPWEAVE_SERVER", "MAPWEAVE_TOKEN"];
+const OTHER_VARIABLES: [&str; 5] = [
+    "MAPWEAVE_CONFIG",
+    "MAPWEAVE_SERVER",
+    "MAPWEAVE_TOKEN",
+    "MAPWEAVE_CA",
+    "MAPWEAVE_PIN",
+];
 
 /// What the command line gave.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +62,7 @@ impl Config {
         loading.take_flags(&given.flags);
         loading.derive(given.purpose);
         loading.check_relations();
+        loading.check_tls();
         if given.purpose == Purpose::Serve {
             loading.check_exposure();
         }
@@ -64,9 +71,12 @@ impl Config {
             problems,
             ..
         } = loading;
-        config.data = environment.folder().join(config.data);
-        let keys_file = config.auth.keys_file.take();
-        config.auth.keys_file = keys_file.map(|file| environment.folder().join(file));
+        let folder = environment.folder();
+        config.data = folder.join(config.data);
+        let Config { tls, auth, .. } = &mut config;
+        for file in [&mut tls.cert, &mut tls.key, &mut auth.keys_file] {
+            *file = file.take().map(|file| folder.join(file));
+        }
         if problems.is_empty() {
             Ok(config)
         } else {
@@ -320,6 +330,35 @@ impl Loading {
             let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
             self.problem(key, source, what);
         }
+    }
+
+    /// A certificate comes with its key, from files or from us.
+    fn check_tls(&mut self) {
+        let tls = &self.config.tls;
+        let (cert, key, own) = (tls.cert.is_some(), tls.key.is_some(), tls.self_signed);
+        let unheard = tls.hsts_s > 0 && self.config.server.trusted_proxies.is_empty();
+        let problem = match (cert, key) {
+            (true, false) => (
+                "tls.cert",
+                "the file of its private key is missing: give tls.key (--tls-key)",
+            ),
+            (false, true) => (
+                "tls.key",
+                "the file of its certificate is missing: give tls.cert (--tls-cert)",
+            ),
+            (true, true) if own => (
+                "tls.self_signed",
+                "there is a certificate in tls.cert already: use one of the two",
+            ),
+            (false, false) if !own && unheard => (
+                "tls.hsts_s",
+                "browsers heed this over https only: give tls.cert and tls.key, or the proxy that speaks it in server.trusted_proxies",
+            ),
+            _ => return,
+        };
+        let (key, what) = problem;
+        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
+        self.problem(key, source, what.to_owned());
     }
 
     /// Without keys anybody who reaches the server owns it: on loopback those on this machine, elsewhere only if that is

@@ -20,7 +20,7 @@ use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
 use super::registry::{RoomShared, Rooms};
-use super::replica::{HeldLimits, Refused};
+use super::replica::{Decision, HeldLimits, Kept, Refused};
 
 /// Requests that a room takes in one turn.
 const TURN_MAX: usize = 256;
@@ -61,6 +61,7 @@ pub(crate) enum Request {
     Submit {
         update: Scanned,
         origin: Arc<Origin>,
+        access: Access,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Author {
@@ -69,6 +70,15 @@ pub(crate) enum Request {
         /// Rings once those who follow the document have heard of it.
         told: oneshot::Sender<()>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Decide {
+        seq: Seq,
+        decision: Decision,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Quarantine {
+        reply: oneshot::Sender<Result<Vec<Kept>, RequestError>>,
     },
     Settle {
         reply: oneshot::Sender<Result<Seq, RequestError>>,
@@ -403,12 +413,19 @@ impl EarlyAnswers {
     /// Answers a first sync or a reader, if the stored state is known; gives back what is left to do.
     fn answer(&mut self, envelope: Envelope) -> Option<Envelope> {
         let Envelope { request, budget } = envelope;
-        if let Request::Join { session, peer, .. } = &*request {
+        if let Request::Join {
+            session,
+            peer,
+            access,
+            ..
+        } = &*request
+            && access.reads()
+        {
             self.peers.insert(*session, peer.clone());
         }
         let left = match (&self.whole, *request) {
             (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
-                if have.is_empty() =>
+                if have.is_empty() && self.peers.contains_key(&session) =>
             {
                 let peer = self.peers.get(&session)?;
                 peer.send(step2);

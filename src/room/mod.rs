@@ -22,10 +22,11 @@ mod tests;
 mod verify;
 
 pub use actor::{RequestError, RoomOptions, StateAnswer};
-pub use container::{Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
+pub use container::{Beside, Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
-    Audience, Broadcast, Core, CoreOptions, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS,
-    STATE_CACHE_MS, Start, Ticket, Writing,
+    Audience, Broadcast, Core, CoreOptions, EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS,
+    EARLY_COMMENTS_MAX, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start,
+    Ticket, Writing,
 };
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use listening::Beginning;
@@ -37,7 +38,8 @@ pub use presence::{
 };
 pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
 pub use replica::{
-    Expired, HELD_ID_BYTES, HeldId, HeldLimits, Outcome, Refused, Replica, StateCache, Written,
+    Comment, Decision, Expired, HELD_ID_BYTES, HeldId, HeldLimits, Kept, Outcome, Owners,
+    Quarantine, QuarantineLimits, Quarantined, REJECTED_MAX, Refused, Replica, StateCache, Written,
 };
 pub use summary::summarize;
 pub use verify::{Content, Found, Verified, VerifiedMap, content, verify};

@@ -18,6 +18,7 @@ use super::container::Summary;
 use super::core::Core;
 use super::features::FeaturesSlot;
 use super::peer::Peer;
+use super::replica::{Decision, Kept};
 
 /// Requests that wait for a room; whoever has more to say waits itself.
 const INBOX_MAX: usize = 256;
@@ -445,14 +446,56 @@ impl RoomHandle {
         self.send(Request::WantsDifference(session), 0).await
     }
 
-    /// Writes an update; resolves once it is durable, to the place of the log that contains it.
+    /// Writes an update of somebody who may write; resolves once it is durable, to the place of the log that contains
+    /// it.
     ///
     /// # Errors
     /// [`RequestError`], here and below.
     pub async fn submit(&self, update: Scanned, origin: Arc<Origin>) -> Result<Seq, RequestError> {
+        self.submit_as(Access::ReadWrite, update, origin).await
+    }
+
+    /// The same for somebody who may do what `access` says; what that one may not write is refused, or kept beside the
+    /// map.
+    ///
+    /// # Errors
+    /// [`Refused::ReadOnly`](super::Refused::ReadOnly), [`Refused::Forbidden`](super::Refused::Forbidden),
+    /// [`Refused::Early`](super::Refused::Early), and [`Refused::Kept`](super::Refused::Kept) once that is durable.
+    pub async fn submit_as(
+        &self,
+        access: Access,
+        update: Scanned,
+        origin: Arc<Origin>,
+    ) -> Result<Seq, RequestError> {
         let bytes = update.bytes().len();
         self.ask(bytes, |reply| Request::Submit {
             update,
+            origin,
+            access,
+            reply,
+        })
+        .await
+    }
+
+    /// What waits for an owner to decide about it, oldest first.
+    pub async fn quarantine(&self) -> Result<Vec<Kept>, RequestError> {
+        self.ask(0, |reply| Request::Quarantine { reply }).await
+    }
+
+    /// Carries out what an owner, `origin`, decides about the edit whose record is `seq`; resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`Refused::NotQuarantined`](super::Refused::NotQuarantined), and [`Refused::Early`](super::Refused::Early) of one
+    /// that builds on others.
+    pub async fn decide(
+        &self,
+        seq: Seq,
+        decision: Decision,
+        origin: Arc<Origin>,
+    ) -> Result<Seq, RequestError> {
+        self.ask(0, |reply| Request::Decide {
+            seq,
+            decision,
             origin,
             reply,
         })

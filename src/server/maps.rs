@@ -279,7 +279,15 @@ mod tests {
             tasks.clone(),
         );
         let stop = CancellationToken::new();
-        App::new(rooms, gate, config, Arc::new(String::new), tasks, stop)
+        App::new(
+            rooms,
+            gate,
+            config,
+            None,
+            Arc::new(String::new),
+            tasks,
+            stop,
+        )
     }
 
     fn nobody() -> Caller {

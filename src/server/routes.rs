@@ -13,6 +13,8 @@ use warp::{Filter, Rejection, Reply};
 use super::document::{self, StateQuery};
 use super::entrance::caller;
 use super::events::events;
+use super::import::{self, ImportQuery};
+use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
 use super::{hocuspocus, maps, page, share, socket, status, ysweet};
@@ -70,13 +72,13 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let end = warp::path::end;
     let list = maps()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|caller, app| answer(maps::list(app, caller)));
     let create = maps()
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(with(app))
         .and(warp::header::optional("content-type"))
         .and(warp::body::stream())
@@ -84,34 +86,34 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .then(|app, media_type, body, caller| answer(maps::create(app, caller, media_type, body)));
     let describe = map()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(maps::describe(app, caller, map)));
     let delete = map()
         .and(end())
-        .and(warp::delete())
+        .and(methods::delete())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(maps::delete(app, caller, map)));
     let undelete = map()
         .and(warp::path("undelete"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(maps::undelete(app, caller, map)));
     let compact = map()
         .and(warp::path("compact"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(maps::compact(app, caller, map)));
     let verify = v1()
         .and(warp::path("verify"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(warp::query())
         .and(caller())
         .and(with(app))
@@ -119,16 +121,18 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let read = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get_or_head())
         .and(warp::query::<StateQuery>())
-        .and(warp::header::optional("if-none-match"))
+        .and(warp::header::headers_cloned())
         .and(caller())
         .and(with(app))
-        .then(|map, query, tag, caller, app| answer(document::read(app, caller, map, query, tag)));
+        .then(|map, query, headers, caller, app| {
+            answer(document::read(app, caller, map, query, headers))
+        });
     let write = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::optional("content-type"))
         .and(warp::header::optional("content-length"))
         .and(warp::body::stream())
@@ -143,10 +147,22 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 body,
             ))
         });
+    let import = map()
+        .and(warp::path("import"))
+        .and(end())
+        .and(methods::post())
+        .and(warp::query::<ImportQuery>())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
+        .and(caller())
+        .and(with(app))
+        .then(|map, query, media_type, body, caller, app| {
+            answer(import::import(app, caller, map, query, media_type, body))
+        });
     let listen = map()
         .and(warp::path("events"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::optional("last-event-id"))
         .and(caller())
@@ -170,7 +186,12 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
+    let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
+    let features = super::quarantine::routes(app, map())
+        .or(features)
+        .unify()
+        .boxed();
     let rights = share::routes(app, v1().boxed(), map().boxed());
     of_all
         .or(of_one)
@@ -211,19 +232,28 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path::tail())
         .and(tag())
         .map(|_: Tail, tag: Option<String>| reply(page::index(tag.as_deref())));
-    let file = not_of_the_api()
-        .and(warp::path::tail())
+    let file = warp::path::tail()
         .and(tag())
         .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
+    let authority = warp::path(".well-known")
+        .and(warp::path("mapweave-ca.crt"))
+        .and(end())
+        .and(with(app))
+        .map(|app| reply(status::authority(&app)));
     let pages = root.or(map).unify().or(file).unify();
     let all = healthz
         .or(readyz)
         .unify()
         .or(metrics)
         .unify()
+        .or(authority)
+        .unify()
         .or(pages)
         .unify();
-    warp::get().or(warp::head()).unify().and(all).boxed()
+    not_of_the_api()
+        .and(methods::get_or_head())
+        .and(all)
+        .boxed()
 }
 
 /// Lets through what is none of the API's addresses: what the API turns down is told by the API's reasons.
@@ -253,7 +283,7 @@ pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Prob
     Ok(reply(result.await))
 }
 
-fn settled(answer: Answer) -> warp::reply::Response {
+pub(super) fn settled(answer: Answer) -> warp::reply::Response {
     answer.unwrap_or_else(|never| match never {})
 }
 
@@ -267,7 +297,7 @@ async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infal
         Problem::bad_request("the query cannot be read: give each parameter once, percent-encoded")
     } else if let Some(error) = rejection.find::<warp::reject::InvalidHeader>() {
         Problem::bad_request(error.to_string())
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+    } else if rejection.find::<WrongMethod>().is_some() {
         let detail = "this address exists, but does not take this method";
         Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -13,8 +13,8 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Reply};
 
-use super::entrance::base_url;
 use super::entrance::{Caller, caller};
+use super::methods;
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
 use super::state::{App, map_name};
@@ -71,7 +71,7 @@ pub fn routes(
     let revocations = || v1.clone().and(warp::path("revocations")).and(end());
     let make = links()
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(caller())
@@ -79,26 +79,26 @@ pub fn routes(
         .then(|map, headers, body, caller, app| answer(make(app, caller, map, headers, body)));
     let list = links()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(list(app, caller, map)));
     let end_one = links()
         .and(warp::path::param::<String>())
         .and(end())
-        .and(warp::delete())
+        .and(methods::delete())
         .and(caller())
         .and(with(app))
         .then(|map, id, caller, app| answer(end_link(app, caller, map, id)));
     let revoke = revocations()
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .and(caller())
         .and(with(app))
         .then(|headers, body, caller, app| answer(revoke(app, caller, headers, body)));
     let revoked = revocations()
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|caller, app| answer(revoked(app, caller)));
@@ -159,7 +159,10 @@ async fn make<B: Buf, E: std::fmt::Display>(
     let (link, token) = app.gate.share(wish, origin).await?;
     let mut told = told(&link);
     if let Value::Object(told) = &mut told {
-        told.insert("url".to_owned(), url(&headers, &map, &token).into());
+        told.insert(
+            "url".to_owned(),
+            url(&caller, &headers, &map, &token).into(),
+        );
         told.insert("token".to_owned(), token.into());
     }
     Ok(warp::reply::with_header(
@@ -267,8 +270,8 @@ fn shown(revocation: &Revocation) -> Value {
 }
 
 /// The page of the map as the caller reaches it. What is said of the host was checked before.
-fn url(headers: &HeaderMap, map: &MapName, token: &str) -> String {
-    let host = base_url(headers, "http").unwrap_or_default();
+fn url(caller: &Caller, headers: &HeaderMap, map: &MapName, token: &str) -> String {
+    let host = caller.base_url(headers, "http").unwrap_or_default();
     format!("{host}/m/{}#token={token}", map.to_path_segment())
 }
 

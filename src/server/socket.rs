@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use mapweave_proto::{CloseReason, SessionLimits};
+use mapweave_proto::{CloseReason, SessionId, SessionLimits};
 use mapweave_storage::{Origin, Protocol};
-use tokio::net::TcpStream;
 use tracing::Instrument;
 use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
@@ -16,8 +15,8 @@ use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::quota::Whose;
 use super::state::{App, Places, SocketPlace, map_name};
+use super::stream::Stream;
 use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
-use crate::auth::Role;
 use crate::room::{EnterError, IfUnknown};
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
@@ -33,7 +32,7 @@ pub async fn upgrade(
 ) -> Result<warp::reply::Response, Problem> {
     let answer = handshake(method, headers)?;
     let name = map_name(path)?;
-    let permit = app.permit(&caller, &name, Role::Viewer).await?;
+    let permit = app.depositor(&caller, &name).await?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,
@@ -48,10 +47,12 @@ pub async fn upgrade(
         app.take_places(&room, Whose::of(&permit.who, caller.ip()))?,
         upgradable(on_upgrade)?,
     );
-    let span = tracing::info_span!("session", map = name.as_str(), address = %caller.address.0);
+    let id = app.rooms.next_session();
+    let address = caller.address.0;
+    let span = tracing::info_span!("session", session = %id, map = name.as_str(), %address);
     let origin = caller.origin(&permit.who, protocol);
     let entered = Entered { room, permit };
-    let task = run(app.clone(), entered, origin, places, on_upgrade);
+    let task = run(app.clone(), entered, id, origin, places, on_upgrade);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
@@ -83,6 +84,7 @@ async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
 async fn run(
     app: Arc<App>,
     Entered { room, permit }: Entered,
+    id: SessionId,
     origin: Arc<Origin>,
     places: Places,
     on_upgrade: OnUpgrade,
@@ -90,6 +92,7 @@ async fn run(
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
     };
+    tracing::debug!("the session begins");
     let limits = &app.config.limits;
     let connection = Connection {
         stream: Arc::new(stream),
@@ -103,7 +106,7 @@ async fn run(
     let peering = Peering {
         room,
         rooms: app.rooms.clone(),
-        id: app.rooms.next_session(),
+        id,
         origin,
         access: permit.access,
         ended: app.gate.ended(&permit),
@@ -122,12 +125,12 @@ fn refusal_pause(app: &App) -> Pause {
 }
 
 /// The socket, and what came right behind the handshake.
-pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
     match on_upgrade.await {
         Ok(upgraded) => {
             let socket = socket(upgraded);
             if socket.is_none() {
-                tracing::error!("the upgraded connection is no TCP stream");
+                tracing::error!("the upgraded connection is no stream of ours");
             }
             socket
         }
@@ -138,8 +141,8 @@ pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes:
     }
 }
 
-fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+fn socket(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

@@ -9,6 +9,7 @@ use mapweave_storage::{Health, MapEntry, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::document::Pins;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
@@ -16,6 +17,7 @@ use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
+use crate::tls::Identity;
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -28,6 +30,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Settings.
     pub config: Arc<Config>,
+    /// The server's certificate, where it speaks TLS itself.
+    pub identity: Option<Arc<Identity>>,
     /// What `/metrics` shows.
     pub render_metrics: RenderMetrics,
     /// Tasks that a stop waits for.
@@ -38,6 +42,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// States that are being downloaded.
+    pub pins: Pins,
     quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
@@ -59,6 +65,7 @@ impl App {
         rooms: Arc<Rooms>,
         gate: Arc<Gate>,
         config: Arc<Config>,
+        identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -70,11 +77,13 @@ impl App {
             rooms,
             gate,
             config,
+            identity,
             render_metrics,
             tasks,
             stop,
             spool,
             unfinished,
+            pins: Pins::default(),
             quotas: Arc::default(),
             sockets,
             summaries,

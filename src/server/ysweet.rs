@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use futures_util::Stream;
-use mapweave_proto::{DocId, MapName, NameError};
+use mapweave_proto::{DocId, MapName, NameError, StateVector};
 use mapweave_storage::{Health, Protocol};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use warp::path::Tail;
 use warp::{Filter, Rejection, Reply};
 
 use super::document::{self, StateQuery};
-use super::entrance::{Caller, base_url, caller};
+use super::entrance::{Caller, caller};
 use super::maps::json_body;
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
@@ -67,17 +67,13 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         });
     let read = of_doc()
         .and(map_before("/as-update"))
-        .and(warp::get())
+        .and(warp::get().or(warp::head()).unify())
         .and(caller())
+        .and(warp::header::headers_cloned())
         .and(with(app))
-        .then(|map, caller, app| {
-            answer(document::read(
-                app,
-                caller,
-                map,
-                StateQuery::default(),
-                None,
-            ))
+        .then(|map, caller, headers, app| {
+            let query = StateQuery::default();
+            answer(document::read(app, caller, map, query, headers))
         });
     let write = of_doc()
         .and(map_before("/update"))
@@ -214,7 +210,11 @@ async fn new_doc<B: Buf, E: std::fmt::Display>(
             .create(caller.origin(&permit.who, Protocol::YSweet))
             .await
         {
-            Ok(_) | Err(RequestError::Refused(Refused::Exists)) => {}
+            Ok(_) => {}
+            // Somebody else is making it now: it can be read once that is durable.
+            Err(RequestError::Refused(Refused::Exists)) => {
+                drop(room.state(StateVector::default()).await?)
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -241,7 +241,7 @@ async fn client_token<B: Buf, E: std::fmt::Display>(
     let doc_id = percent_decode_str(&map).decode_utf8();
     let doc_id = doc_id.map_err(|_| Problem::bad_name(&NameError::Encoding))?;
     let below = |plain| {
-        let base = base_url(&headers, plain);
+        let base = caller.base_url(&headers, plain);
         let base = base.ok_or_else(|| Problem::bad_request("the request names no host"))?;
         Ok::<_, Problem>(format!("{base}/d/{}", name.to_path_segment()))
     };

@@ -100,6 +100,9 @@ impl MapState {
             | Kind::Revoked { .. }
             | Kind::Issued { .. }
             | Kind::Expired
+            | Kind::Quarantined
+            | Kind::Admitted { .. }
+            | Kind::Rejected { .. }
             | Kind::Other { .. } => {}
         }
     }

@@ -105,6 +105,9 @@ fn records_read_back_as_they_were_written(venue: &dyn Venue) {
         });
     }
     news.push(record(Kind::Gapped, b"gap"));
+    news.push(record(Kind::Quarantined, b"an edit"));
+    news.push(record(Kind::Admitted { of: Seq(12) }, b""));
+    news.push(record(Kind::Rejected { of: Seq(u64::MAX) }, b""));
     news.push(record(
         Kind::Revoked {
             what: "token 7".into(),

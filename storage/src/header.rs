@@ -72,7 +72,7 @@ impl Header {
         out.push(self.kind.code());
         out.push(self.origin.protocol.code());
         out.push(flags(&self.origin));
-        put_text(&mut out, self.kind.detail());
+        put_text(&mut out, &self.kind.detail());
         put_text(&mut out, self.origin.user.as_bytes());
         put_text(&mut out, self.origin.session.as_bytes());
         if let Some(client) = self.origin.client {

@@ -1,5 +1,6 @@
 //! What a log holds: records with their origin, kind and hash chain. Values only; start from [`Record`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -171,6 +172,20 @@ pub enum Kind {
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
+    /// A received Yjs update of somebody who may not edit any more: what of it the map did not have. Not part of the
+    /// map unless a later [`Kind::Admitted`] says so.
+    Quarantined,
+    /// An owner, the origin of this record, admitted the update of an earlier [`Kind::Quarantined`]. What it brought is
+    /// the next record, a [`Kind::Update`] with its author as origin; none follows where it brought nothing.
+    Admitted {
+        /// The place of the earlier record.
+        of: Seq,
+    },
+    /// An owner, the origin of this record, rejected the update of an earlier [`Kind::Quarantined`].
+    Rejected {
+        /// The place of the earlier record.
+        of: Seq,
+    },
     /// Written by a later version: the payload is kept and checked, its meaning is not known here.
     Other {
         /// The byte on disk.
@@ -192,6 +207,9 @@ impl Kind {
             Self::Renamed { .. } => 6,
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
+            Self::Quarantined => 9,
+            Self::Admitted { .. } => 10,
+            Self::Rejected { .. } => 11,
             Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
@@ -208,18 +226,29 @@ impl Kind {
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
+            Self::Quarantined => "quarantined",
+            Self::Admitted { .. } => "admitted",
+            Self::Rejected { .. } => "rejected",
             Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
 
     /// The bytes that go with the code on disk.
-    pub fn detail(&self) -> &[u8] {
+    pub fn detail(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
-            Self::Revoked { what } | Self::Issued { what } => what.as_bytes(),
-            Self::Other { detail, .. } => detail,
-            Self::Update | Self::Gapped | Self::Deleted | Self::Restored | Self::Expired => &[],
+            Self::Created { name } | Self::Renamed { name } => {
+                Cow::Borrowed(name.as_str().as_bytes())
+            }
+            Self::Revoked { what } | Self::Issued { what } => Cow::Borrowed(what.as_bytes()),
+            Self::Admitted { of } | Self::Rejected { of } => Cow::Owned(of.0.to_le_bytes().into()),
+            Self::Other { detail, .. } => Cow::Borrowed(detail),
+            Self::Update
+            | Self::Gapped
+            | Self::Deleted
+            | Self::Restored
+            | Self::Expired
+            | Self::Quarantined => Cow::Borrowed(&[]),
         }
     }
 
@@ -232,6 +261,7 @@ impl Kind {
                 .and_then(|text| MapName::parse(text).ok())
                 .filter(|n| n.as_str().as_bytes() == detail)
         };
+        let place = || Some(Seq(u64::from_le_bytes(detail.try_into().ok()?)));
         let known = match code {
             1 if detail.is_empty() => Some(Self::Update),
             2 if detail.is_empty() => Some(Self::Gapped),
@@ -243,6 +273,9 @@ impl Kind {
                 what: what.to_owned(),
             }),
             8 if detail.is_empty() => Some(Self::Expired),
+            9 if detail.is_empty() => Some(Self::Quarantined),
+            10 => place().map(|of| Self::Admitted { of }),
+            11 => place().map(|of| Self::Rejected { of }),
             16 => text().map(|what| Self::Issued {
                 what: what.to_owned(),
             }),
@@ -262,7 +295,7 @@ pub struct NewRecord {
     pub kind: Kind,
     /// Who made it.
     pub origin: Arc<Origin>,
-    /// The update for [`Kind::Update`] and [`Kind::Gapped`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
+    /// The update for [`Kind::Update`], [`Kind::Gapped`] and [`Kind::Quarantined`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
     pub payload: Bytes,
 }
 

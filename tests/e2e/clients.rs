@@ -83,9 +83,14 @@ async fn a_browser_shows_what_is_in_the_map() {
     passes("browser.test.mjs").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_keeps_in_step_over_bad_networks() {
+    passes("provider-browser.test.mjs").await;
+}
+
 /// Files that also need the replica of `tests/sim`, the npm package or the Python client, which `make test` makes before it
 /// runs them.
-const RUN_BY_MAKE_TEST: [&str; 7] = [
+const RUN_BY_MAKE_TEST: [&str; 10] = [
     "converge.test.mjs",
     "docs.test.mjs",
     "hard-cases.test.mjs",
@@ -93,6 +98,9 @@ const RUN_BY_MAKE_TEST: [&str; 7] = [
     "map-edits.test.mjs",
     "mapdoc-package.test.mjs",
     "matrix.test.mjs",
+    "provider-chaos.test.mjs",
+    "provider-package.test.mjs",
+    "provider.test.mjs",
 ];
 
 #[test]

@@ -8,6 +8,7 @@
 mod auth;
 mod cli;
 mod clients;
+mod downloads;
 mod durability;
 mod events;
 mod faults;
@@ -16,7 +17,10 @@ mod hard_cases;
 mod harness;
 mod lifecycle;
 mod presence;
+mod proxies;
 mod refusals;
+mod roles;
 mod sync;
+mod tls;
 mod uploads;
 mod ysweet;

@@ -15,6 +15,13 @@ pub(super) struct Difference {
     pub(super) step2: Outgoing,
 }
 
+/// Answers the sync request of a connection that may not read: with an update that says nothing.
+pub(super) fn tell_nothing(session: SessionId, fx: &mut Effects) {
+    let nothing = Message::SyncStep2(Bytes::from_static(&[0, 0]));
+    fx.send.push((session, Outgoing::new(nothing)));
+    fx.answered.push((session, 0));
+}
+
 impl Core {
     pub(super) fn sync(
         &mut self,
@@ -34,14 +41,20 @@ impl Core {
     }
 
     /// Asks a connection for what it has and the map lacks.
+    /// One that may not read is asked for all: what the map has is not its business.
     pub(super) fn ask(&self, session: SessionId, fx: &mut Effects) {
-        let vector = self.replica.ledger().state_vector().encode();
+        let reads = self.sessions.get(&session).is_none_or(|s| s.access.reads());
+        let vector = match reads {
+            true => self.replica.ledger().state_vector(),
+            false => StateVector::default(),
+        };
+        let vector = vector.encode();
         let step1 = Outgoing::new(Message::SyncStep1(vector));
         fx.send.push((session, step1));
     }
 
     pub(super) fn synced(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&session) {
+        if let Some(session) = self.sessions.get_mut(&session).filter(|s| s.access.reads()) {
             session.synced = true;
         }
     }
@@ -111,7 +124,12 @@ impl Core {
     }
 
     pub(super) fn resync(&mut self, session: SessionId, fx: &mut Effects) {
-        let Some(base) = self.sessions.get(&session).map(|s| s.base.clone()) else {
+        let Some(base) = self
+            .sessions
+            .get(&session)
+            .filter(|s| s.access.reads())
+            .map(|s| s.base.clone())
+        else {
             return;
         };
         if let Some((step2, _)) = self.step2_beyond(&base, fx) {

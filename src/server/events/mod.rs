@@ -25,14 +25,15 @@ use warp::http::{HeaderValue, header};
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
 use self::problems::Watching;
-use self::text::{Epoch, Events, Place};
+use self::text::Events;
 use self::wanted::Query;
 use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::quota::Whose;
 use super::state::App;
 use crate::auth::Role;
-use crate::room::IfUnknown;
+
+pub use self::text::{Epoch, Place};
 
 /// A client that has missed more records than this is told to fetch the state, which costs less; also one that is
 /// connected and does not keep up.
@@ -59,7 +60,7 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// … and how much later at most.
 const RETRY_SPREAD: Duration = Duration::from_secs(3);
 
-/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID]`.
+/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID][&unknown=empty]`.
 pub async fn events(
     app: Arc<App>,
     caller: Caller,
@@ -67,8 +68,12 @@ pub async fn events(
     query: String,
     last_event_id: Option<String>,
 ) -> Result<warp::reply::Response, Problem> {
-    let Query { wanted, after } = Query::read(&query)?;
-    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Query {
+        wanted,
+        after,
+        if_unknown,
+    } = Query::read(&query)?;
+    let entered = app.enter(&caller, &segment, if_unknown, Role::Viewer);
     let Entered { room, permit } = entered.await?;
     let places = app.take_places(&room, Whose::of(&permit.who, caller.ip()))?;
     let beginning = room.beginning().await?;
@@ -101,7 +106,9 @@ pub async fn events(
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }
-    let span = tracing::info_span!("events", map = listener.room.name().as_str(), address = %caller.address.0);
+    let address = caller.address.0;
+    let map = listener.room.name().as_str();
+    let span = tracing::info_span!("events", session = %listener.session, map, %address);
     let origin = caller.origin(&permit.who, Protocol::Rest);
     let told = async move {
         listener.run(origin).await;

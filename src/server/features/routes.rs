@@ -9,6 +9,7 @@ use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::{Filter, Rejection, Reply};
 
 use super::super::entrance::{Caller, caller};
+use super::super::methods;
 use super::super::problem::Problem;
 use super::super::routes::{Answer, answer, with};
 use super::super::state::App;
@@ -43,7 +44,7 @@ pub fn routes(
         .and(caller())
         .and(with(app))
         .then(|map, query, caller, app| answer(list(app, caller, map, query)))
-        .or(list_of.clone().and(warp::post()).and(sent(app)).then(
+        .or(list_of.clone().and(methods::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
                 answer(async move { post(app, sent.caller, map, sent.headers, sent.bytes?).await })
                     .await
@@ -61,7 +62,7 @@ pub fn routes(
         .then(|map, fid: Segment, headers, caller, app| {
             answer(get(app, caller, map, fid.0, headers))
         })
-        .or(item.clone().and(warp::put()).and(sent(app)).then(
+        .or(item.clone().and(methods::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let bytes = sent.bytes?;
@@ -71,7 +72,7 @@ pub fn routes(
             },
         ))
         .unify()
-        .or(item.clone().and(warp::patch()).and(sent(app)).then(
+        .or(item.clone().and(methods::patch()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let bytes = sent.bytes?;
@@ -83,7 +84,7 @@ pub fn routes(
         .unify()
         .or(item
             .clone()
-            .and(warp::delete())
+            .and(methods::delete())
             .and(warp::header::headers_cloned())
             .and(caller())
             .and(with(app))
@@ -98,7 +99,7 @@ pub fn routes(
     let undeleted = item_of
         .and(warp::path("undelete"))
         .and(warp::path::end())
-        .and(warp::post())
+        .and(methods::post())
         .and(caller())
         .and(with(app))
         .then(|map, fid: Segment, caller, app| answer(undelete(app, caller, map, fid.0)));
@@ -178,7 +179,7 @@ fn sent(
 }
 
 fn reading() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::get().or(warp::head()).unify()
+    methods::get_or_head()
 }
 
 fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {

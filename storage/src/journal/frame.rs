@@ -218,6 +218,9 @@ mod tests {
             Just(Kind::Gapped),
             Just(Kind::Deleted),
             Just(Kind::Restored),
+            Just(Kind::Quarantined),
+            any::<u64>().prop_map(|of| Kind::Admitted { of: Seq(of) }),
+            any::<u64>().prop_map(|of| Kind::Rejected { of: Seq(of) }),
             "[a-z]{1,200}".prop_map(|n| Kind::Created {
                 name: MapName::parse(&n).unwrap()
             }),

@@ -1,7 +1,7 @@
 // What every client is put through. A scenario gets a world: a server, and peers of the client under test or of another.
 
 import assert from 'node:assert/strict';
-import { TcpProxy } from '../lib/proxy.mjs';
+import { TcpProxy } from '../lib/gateway.mjs';
 import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
 import { agreed, synced } from '../lib/world.mjs';

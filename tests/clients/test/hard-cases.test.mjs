@@ -9,7 +9,7 @@ import * as Y from 'yjs';
 import { converged } from '../lib/clients.mjs';
 import { FrameProxy } from '../lib/frame-proxy.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
-import { TcpProxy } from '../lib/proxy.mjs';
+import { TcpProxy } from '../lib/gateway.mjs';
 import { Server } from '../lib/server.mjs';
 import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';

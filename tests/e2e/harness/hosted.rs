@@ -42,6 +42,7 @@ impl Hosted {
         let figures = telemetry::metrics().expect("figures");
         let running = tokio::spawn(run(
             listener,
+            None,
             Arc::new(Config::default()),
             store.clone(),
             mapweave::auth::Gate::wide_open(store.clone()),

@@ -15,6 +15,7 @@ pub mod process;
 pub mod random;
 pub mod server;
 pub mod token;
+pub mod tunnel;
 pub mod wait;
 pub mod wire;
 
@@ -26,3 +27,4 @@ pub use hosted::Hosted;
 pub use http::Request;
 pub use random::Random;
 pub use server::Server;
+pub use tunnel::Tunnel;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave::room::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
+    Beside, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
     StoredState, Ticket, summarize,
 };
 use mapweave::server::backlog::{Backlog, Offered};
@@ -357,6 +357,7 @@ impl Server {
             ticket,
             update,
             origin: Arc::new(Origin::default()),
+            access: Access::ReadWrite,
         });
     }
 
@@ -539,7 +540,7 @@ impl Server {
             .conns
             .iter()
             .filter(|(id, conn)| {
-                let meant = broadcast.audience == Audience::All || self.core.is_synced(**id);
+                let meant = self.core.hears(**id, broadcast.audience);
                 conn.joined && meant && broadcast.except != Some(**id)
             })
             .map(|(id, _)| *id)
@@ -591,6 +592,7 @@ impl Server {
                     since_ms,
                 })
                 .collect(),
+            beside: Beside::of(replica),
             summary: summarize(replica.doc()),
         };
         self.snapshot = Some((self.core.positions().0, stored.encode()));
