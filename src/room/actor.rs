@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions, Writing};
+use super::core::{Core, CoreOptions, Foreign, Writing};
 use super::features::Followed;
 use super::listening::Beginning;
 use super::live::{Departing, End, Room};
@@ -88,6 +88,10 @@ pub(crate) enum Request {
     },
     Follow {
         reply: oneshot::Sender<Result<Followed, RequestError>>,
+    },
+    Relay {
+        records: Vec<Foreign>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Create {
         origin: Arc<Origin>,
@@ -305,6 +309,9 @@ impl Actor {
                 Next::Append(Step::Done(records, appended)) => {
                     room.appended(now_ms, records, appended)?;
                     self.shared.durable.send_replace(room.core.positions().1);
+                    if let Some(rooms) = self.rooms.upgrade() {
+                        rooms.changed(self.shared.doc);
+                    }
                 }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {

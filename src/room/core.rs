@@ -7,6 +7,7 @@
 
 mod effects;
 mod judging;
+mod relaying;
 mod syncing;
 mod telling;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom};
-use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
+use mapweave_storage::{Kind, Known, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
@@ -23,6 +24,7 @@ use super::replica::{Decision, Outcome, QuarantineLimits, Refused, Replica, Stat
 pub use effects::{Audience, Broadcast, Effects};
 pub use judging::{EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS, EARLY_COMMENTS_MAX};
 use judging::{EarlyComments, Sent};
+pub use relaying::Foreign;
 use syncing::{Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
 use telling::tell_everyone;
@@ -88,6 +90,13 @@ pub enum Input {
         writing: Writing,
         /// For whom, for the log.
         origin: Arc<Origin>,
+    },
+    /// Records of other stores; answered in [`Effects::replies`] once all of them are held durably.
+    Relay {
+        /// For the answer.
+        ticket: Ticket,
+        /// The records, in the order of the log that they were read from.
+        records: Vec<Foreign>,
     },
     /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {
@@ -162,6 +171,8 @@ pub struct Core {
     turn: Vec<(Option<SessionId>, Scanned)>,
     /// The server's own updates that connections have not heard of, with their places in the log.
     authored: VecDeque<(Seq, Scanned)>,
+    /// What the log holds of other stores' logs, on its way to disk or there.
+    known: Known,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
     /// The whole state as last told; one buffer for all who join.
@@ -234,6 +245,8 @@ pub struct Start {
     pub head: Seq,
     /// Whether the log has a first record.
     pub exists: bool,
+    /// What the log holds of other stores' logs.
+    pub known: Known,
     /// Records and bytes that follow the newest snapshot.
     pub tail: (u64, u64),
     /// Bytes of state and records that were loaded.
@@ -249,6 +262,7 @@ impl Core {
             cache,
             head,
             exists,
+            known,
             tail,
             update_bytes,
         } = start;
@@ -271,6 +285,7 @@ impl Core {
             early: BTreeMap::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
+            known,
             log,
             waiting: VecDeque::new(),
             whole: None,
@@ -318,6 +333,7 @@ impl Core {
                 writing,
                 origin,
             } => self.author(ticket, writing, &origin, fx),
+            Input::Relay { ticket, records } => self.relay(now_ms, ticket, records, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::Synced(session) => self.synced(session),
@@ -454,6 +470,14 @@ impl Core {
     fn ensure_exists(&mut self, origin: &Arc<Origin>, fx: &mut Effects) {
         if !self.log.exists {
             self.log.exists = true;
+            // That the map is made is no record of the store that an update came from.
+            let origin = &match origin.relayed {
+                None => origin.clone(),
+                Some(_) => Arc::new(Origin {
+                    relayed: None,
+                    ..Origin::clone(origin)
+                }),
+            };
             self.append(
                 Kind::Created {
                     name: self.name.clone(),

@@ -96,6 +96,10 @@ impl Room {
             cache,
             head,
             exists: head > Seq::ZERO,
+            known: store
+                .exchange(shared.doc)
+                .map(|exchange| exchange.known)
+                .unwrap_or_default(),
             tail,
             update_bytes,
         };
@@ -225,6 +229,10 @@ impl Room {
                 let _ = reply.send(Ok(beginning));
                 return;
             }
+            Request::Relay { records, reply } => Input::Relay {
+                ticket: self.ticket(reply),
+                records,
+            },
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
@@ -531,6 +539,7 @@ impl Departing {
             Request::Submit { reply, .. }
             | Request::Author { reply, .. }
             | Request::Create { reply, .. }
+            | Request::Relay { reply, .. }
             | Request::Settle { reply }
             | Request::Decide { reply, .. }
             | Request::Snapshot { reply } => {

@@ -12,6 +12,7 @@ mod features;
 mod listening;
 mod live;
 mod load;
+mod news;
 mod peer;
 mod presence;
 mod registry;
@@ -25,12 +26,13 @@ pub use actor::{RequestError, RoomOptions, StateAnswer};
 pub use container::{Beside, Held, StoredState, Summary, TITLE_BYTES_MAX, UnknownContainer};
 pub use core::{
     Audience, Broadcast, Core, CoreOptions, EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS,
-    EARLY_COMMENTS_MAX, Effects, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start,
+    EARLY_COMMENTS_MAX, Effects, Foreign, HELD_EXPIRY_MS, Input, PRESENCE_EVERY_MS, STATE_CACHE_MS, Start,
     Ticket, Writing,
 };
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use listening::Beginning;
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
+pub use news::Follows;
 pub use peer::{Framing, Outgoing, Peer};
 pub use presence::{
     PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,

@@ -15,8 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
 use super::container::Summary;
-use super::core::Core;
+use super::core::{Core, Foreign};
 use super::features::FeaturesSlot;
+use super::news::{Follows, News};
 use super::peer::Peer;
 use super::replica::{Decision, Kept};
 
@@ -43,6 +44,7 @@ pub struct Rooms {
     tasks: TaskTracker,
     options: RoomOptions,
     bytes_max: u64,
+    news: News,
     began: Instant,
     next_session: AtomicU64,
 }
@@ -79,6 +81,8 @@ pub enum EnterError {
 pub enum IfUnknown {
     /// An empty map to write to.
     Open,
+    /// An empty map to write to, under this id unless that is taken.
+    OpenAs(DocId),
     /// An error.
     Refuse,
 }
@@ -141,6 +145,7 @@ impl Rooms {
             tasks,
             options,
             bytes_max,
+            news: News::default(),
             began: Instant::now(),
             next_session: AtomicU64::new(1),
         })
@@ -154,6 +159,16 @@ impl Rooms {
     /// Time as rooms count it.
     pub fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    /// Hears of every map that gets records.
+    pub fn follow(&self) -> Follows {
+        self.news.follow()
+    }
+
+    /// Says that `doc` has got durable records. Rooms say it of their own; whoever appends beside them must.
+    pub fn changed(&self, doc: DocId) {
+        self.news.tell(doc);
     }
 
     /// The log behind the maps.
@@ -194,7 +209,10 @@ impl Rooms {
             None if if_unknown == IfUnknown::Refuse => {
                 return Err(EnterError::Unknown { name: name.clone() });
             }
-            None => DocId::fresh(),
+            None => match if_unknown {
+                IfUnknown::OpenAs(doc) if self.store.exchange(doc).is_none() => doc,
+                _ => DocId::fresh(),
+            },
         };
         let shared = self.open(name, doc, live.phase.subscribe());
         live.rooms.insert(name.clone(), shared.clone());
@@ -500,6 +518,18 @@ impl RoomHandle {
             reply,
         })
         .await
+    }
+
+    /// Takes in records of other stores, in the order of the log that they were read from; resolves once all of them are
+    /// held durably. Those held before add nothing.
+    ///
+    /// # Errors
+    /// Where one is refused, those before it are in.
+    pub async fn relay(&self, records: Vec<Foreign>) -> Result<Seq, RequestError> {
+        let updates = records.iter().filter_map(|record| record.update.as_ref());
+        let bytes = updates.map(|update| update.bytes().len()).sum();
+        self.ask(bytes, |reply| Request::Relay { records, reply })
+            .await
     }
 
     /// Makes the map; resolves once that is durable.

@@ -17,7 +17,7 @@ use super::import::{self, ImportQuery};
 use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, share, socket, status, ysweet};
+use super::{hocuspocus, maps, page, relay, share, socket, status, ysweet};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -62,7 +62,23 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 reply(upgraded.await)
             },
         );
-    one.boxed().or(many.boxed()).unify().boxed()
+    let relays = warp::path("sync")
+        .and(warp::path::end())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(caller())
+        .and(with(app))
+        .then(|method, headers, on_upgrade, caller, app| async move {
+            reply(relay::upgrade(app, caller, &method, &headers, on_upgrade).await)
+        });
+    one.boxed()
+        .or(many.boxed())
+        .unify()
+        .boxed()
+        .or(relays.boxed())
+        .unify()
+        .boxed()
 }
 
 fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -168,12 +184,22 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(caller())
         .and(with(app))
         .then(|map, query, id, caller, app| answer(events(app, caller, map, query, id)));
+    let upstream = v1()
+        .and(warp::path("upstream"))
+        .and(end())
+        .and(warp::get())
+        .and(caller())
+        .and(with(app))
+        .then(|caller, app| answer(relay::status(app, caller)));
     let of_all = list
         .boxed()
         .or(create.boxed())
         .unify()
         .boxed()
         .or(verify.boxed())
+        .unify()
+        .boxed()
+        .or(upstream.boxed())
         .unify()
         .boxed();
     let of_one = describe.boxed().or(delete.boxed()).unify().boxed();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mapweave_proto::{DocId, MapName, Seq};
 
-use crate::StoreError;
 use crate::header::Header;
+use crate::{FIRST_EPOCH, LogId, StoreError};
 
 /// Largest payload of one record, in bytes (64 MiB: the largest update that any path takes in).
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
@@ -44,17 +44,23 @@ pub struct Origin {
     pub protocol: Protocol,
     /// When the writer says it was made, in milliseconds since 1970 (UTC).
     pub made_at_ms: Option<u64>,
-    /// For a record that came from another store: which, and its place there.
+    /// For a record that came from another store, or from a later life of this one: from where, and its place there.
     pub relayed: Option<Relayed>,
 }
 
-/// Where a relayed record was first stored; the pair names it for ever, so that it is taken in once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a record was first stored, where that is not this life of this store. Log and place name it for ever, so that
+/// it is taken in once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Relayed {
-    /// Id of the store that first acknowledged it ([`Identity::store`]).
-    pub store: [u8; 16],
-    /// Its place in that store's log of the map.
+    /// The log of the store that first acknowledged it.
+    pub log: LogId,
+    /// Its place there.
     pub seq: Seq,
+    /// When that store stored it, in milliseconds since 1970 by that store's clock; 0 where that is not known.
+    pub at_ms: u64,
+    /// Who handed it on, and vouches for what it says of its origin: the user of the relay that pushed it, the address
+    /// of the server that it was pulled from; empty for a record of this store itself. At most [`TEXT_BYTES_MAX`] bytes.
+    pub via: String,
 }
 
 /// Which store this is, and which of its lives.
@@ -172,6 +178,8 @@ pub enum Kind {
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
+    /// Records of another log, up to the one named in the origin, brought nothing that was not here: they count as held.
+    Known,
     /// A received Yjs update of somebody who may not edit any more: what of it the map did not have. Not part of the
     /// map unless a later [`Kind::Admitted`] says so.
     Quarantined,
@@ -207,6 +215,7 @@ impl Kind {
             Self::Renamed { .. } => 6,
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
+            Self::Known => 12,
             Self::Quarantined => 9,
             Self::Admitted { .. } => 10,
             Self::Rejected { .. } => 11,
@@ -226,6 +235,7 @@ impl Kind {
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
+            Self::Known => "known",
             Self::Quarantined => "quarantined",
             Self::Admitted { .. } => "admitted",
             Self::Rejected { .. } => "rejected",
@@ -248,6 +258,7 @@ impl Kind {
             | Self::Deleted
             | Self::Restored
             | Self::Expired
+            | Self::Known
             | Self::Quarantined => Cow::Borrowed(&[]),
         }
     }
@@ -273,6 +284,7 @@ impl Kind {
                 what: what.to_owned(),
             }),
             8 if detail.is_empty() => Some(Self::Expired),
+            12 if detail.is_empty() => Some(Self::Known),
             9 if detail.is_empty() => Some(Self::Quarantined),
             10 => place().map(|of| Self::Admitted { of }),
             11 => place().map(|of| Self::Rejected { of }),
@@ -322,6 +334,11 @@ impl NewRecord {
                 self.origin.session.len(),
                 TEXT_BYTES_MAX,
             ),
+            (
+                "the relay of a record's origin",
+                self.origin.relayed.as_ref().map_or(0, |r| r.via.len()),
+                TEXT_BYTES_MAX,
+            ),
         ];
         match fields.into_iter().find(|(_, size, max)| size > max) {
             Some((what, size, max)) => Err(StoreError::TooLarge { what, size, max }),
@@ -351,6 +368,29 @@ pub struct Record {
 }
 
 impl Record {
+    /// Where the record was first stored, in a store whose id is `store`: the name that all stores know it by.
+    pub fn born(&self, store: [u8; 16]) -> (LogId, Seq) {
+        match &self.origin.relayed {
+            Some(relayed) => (relayed.log, relayed.seq),
+            None => (
+                LogId {
+                    store,
+                    epoch: FIRST_EPOCH,
+                    doc: self.doc,
+                },
+                self.seq,
+            ),
+        }
+    }
+
+    /// When the record was first stored, in milliseconds since 1970 by the clock of the store that did.
+    pub fn born_at_ms(&self) -> u64 {
+        self.origin
+            .relayed
+            .as_ref()
+            .map_or(self.time_ms, |relayed| relayed.at_ms)
+    }
+
     /// BLAKE3 of the chain before the record, every field of the record, and its payload: what
     /// [`Record::chain`] must be. Before the first record the chain is [`CHAIN_START`].
     ///

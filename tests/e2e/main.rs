@@ -19,6 +19,7 @@ mod lifecycle;
 mod presence;
 mod proxies;
 mod refusals;
+mod relays;
 mod roles;
 mod sync;
 mod tls;

@@ -319,26 +319,8 @@ impl Core {
         origin: &Arc<Origin>,
         fx: &mut Effects,
     ) {
-        let update = self.replica.unknown_part(update);
-        let limits = self.options.quarantine;
-        match self
-            .replica
-            .quarantine()
-            .judge(&update, &origin.user, limits)
-        {
-            Quarantined::New => {
-                self.append(Kind::Quarantined, update.bytes().clone(), origin, fx);
-                let kept = Kept {
-                    seq: self.log.appended,
-                    origin: origin.clone(),
-                    since_ms: self.options.unix_ms_at_zero.saturating_add(now_ms),
-                    update,
-                };
-                self.replica.quarantine_mut().keep(kept);
-                fx.quarantined += 1;
-                self.wait(who.kept(), fx);
-            }
-            Quarantined::Known => self.wait(who.kept(), fx),
+        match self.put_aside(now_ms, update, origin, fx) {
+            Quarantined::New | Quarantined::Known => self.wait(who.kept(), fx),
             Quarantined::Rejected => {
                 let why = "an owner of this map has looked at these edits and rejected them";
                 let why = why.to_owned();
@@ -350,6 +332,54 @@ impl Core {
                 );
                 self.refuse(who, Refused::Forbidden { why }, fx);
             }
+        }
+    }
+
+    /// Logs an update beside the document, unless it is there or there is no room for it.
+    fn put_aside(
+        &mut self,
+        now_ms: u64,
+        update: Scanned,
+        origin: &Arc<Origin>,
+        fx: &mut Effects,
+    ) -> Quarantined {
+        let update = self.replica.unknown_part(update);
+        let limits = self.options.quarantine;
+        let quarantine = self.replica.quarantine();
+        let judged = quarantine.judge(&update, &origin.user, limits);
+        if let Quarantined::New = judged {
+            self.append(Kind::Quarantined, update.bytes().clone(), origin, fx);
+            let kept = Kept {
+                seq: self.log.appended,
+                origin: origin.clone(),
+                since_ms: self.options.unix_ms_at_zero.saturating_add(now_ms),
+                update,
+            };
+            self.replica.quarantine_mut().keep(kept);
+            fx.quarantined += 1;
+        }
+        judged
+    }
+
+    /// The same for what a relay hands on.
+    pub(super) fn keep_foreign(
+        &mut self,
+        now_ms: u64,
+        update: Scanned,
+        origin: &Arc<Origin>,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        if self.replica.brings_nothing(&update) {
+            return Ok(());
+        }
+        match self.put_aside(now_ms, update, origin, fx) {
+            Quarantined::New | Quarantined::Known | Quarantined::Rejected => Ok(()),
+            Quarantined::Full { limit, of } => Err(Refused::Forbidden {
+                why: format!(
+                    "{:?} may not edit any more, and no more can be kept of what they changed ({limit} {of}): an owner has to look at it first",
+                    origin.user
+                ),
+            }),
         }
     }
 
@@ -387,6 +417,8 @@ impl Core {
         }
         let origin = Arc::new(Origin {
             made_at_ms: kept.origin.made_at_ms.or(Some(kept.since_ms)),
+            // It becomes part of the map here and now: other stores know it by this record.
+            relayed: None,
             ..(*kept.origin).clone()
         });
         let admitted = Kind::Admitted { of: kept.seq };
