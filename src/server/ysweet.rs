@@ -22,6 +22,7 @@ use warp::{Filter, Rejection, Reply};
 use super::document::{self, StateQuery};
 use super::entrance::{Caller, caller};
 use super::maps::json_body;
+use super::methods;
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
 use super::socket;
@@ -35,18 +36,18 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let doc = || warp::path("doc");
     let of_doc = || warp::path("d");
     let posted = || {
-        warp::post()
+        methods::post()
             .and(warp::header::optional("content-type"))
             .and(warp::body::stream())
     };
     let state = warp::path("ready")
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(with(app))
         .map(|app: Arc<App>| store_state(&app, StatusCode::SERVICE_UNAVAILABLE));
     let checked = warp::path("check_store")
         .and(end())
-        .and(warp::post().or(warp::get()).unify())
+        .and(methods::get().or(methods::post()).unify())
         .and(with(app))
         .map(|app: Arc<App>| store_state(&app, StatusCode::OK));
     let new = doc()
@@ -67,7 +68,7 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         });
     let read = of_doc()
         .and(map_before("/as-update"))
-        .and(warp::get().or(warp::head()).unify())
+        .and(methods::get_or_head())
         .and(caller())
         .and(warp::header::headers_cloned())
         .and(with(app))
@@ -77,7 +78,7 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         });
     let write = of_doc()
         .and(map_before("/update"))
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::optional("content-type"))
         .and(warp::header::optional("content-length"))
         .and(warp::body::stream())

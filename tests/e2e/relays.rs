@@ -83,8 +83,16 @@ async fn edits_go_live_through_a_chain_of_three_and_the_way_is_told() {
     for server in [&truck, &phone] {
         level(server).await;
         let status = upstream(server).await;
-        assert_eq!((&status["connected"], &status["maps"]), (&true.into(), &1.into()));
-        assert_eq!(server.metric("mapweave_relay_connected{way=\"upstream\"}").await, 1.0);
+        assert_eq!(
+            (&status["connected"], &status["maps"]),
+            (&true.into(), &1.into())
+        );
+        assert_eq!(
+            server
+                .metric("mapweave_relay_connected{way=\"upstream\"}")
+                .await,
+            1.0
+        );
     }
     // A map deleted at the office is deleted on the phone, and comes back with all that is in it.
     let map = "/api/v1/maps/north";
@@ -142,7 +150,10 @@ async fn whichever_of_three_is_killed_nothing_acknowledged_is_lost() {
         Content::of_update(&phone.state("site").await),
     ];
     for content in &contents {
-        let missing: Vec<_> = written.iter().filter(|key| content.get(key).is_none()).collect();
+        let missing: Vec<_> = written
+            .iter()
+            .filter(|key| content.get(key).is_none())
+            .collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
     drop(last);
@@ -233,7 +244,10 @@ async fn the_office_knows_who_edited_in_the_truck_and_a_relay_brings_only_what_i
     truck.stop().await;
     office.stop().await;
     let log = log_of(office.data(), "north/site").await;
-    let edit = log.iter().find(|record| !record.payload.is_empty()).unwrap();
+    let edit = log
+        .iter()
+        .find(|record| !record.payload.is_empty())
+        .unwrap();
     let relayed = edit.origin.relayed.as_ref().unwrap();
     assert_eq!((&*edit.origin.user, &*relayed.via), ("eva", "truck 7"));
     assert!(relayed.at_ms <= edit.time_ms && relayed.at_ms > 0);
@@ -249,7 +263,11 @@ async fn a_command_brings_a_folder_and_a_server_level_and_two_servers_too() {
     truck.stop().await;
     let (data, url) = (truck.data().display().to_string(), office.url());
     let args = ["sync", &url, "--data", &data, "--maps", "site", "--once"];
-    truck.mapweave(&args).await.done().says(&["all of each other's"]);
+    truck
+        .mapweave(&args)
+        .await
+        .done()
+        .says(&["all of each other's"]);
     has(&office, "site", "from the truck").await;
     assert_eq!(office.get("/api/v1/maps/private").await.status, 404);
     truck.restart().await;
@@ -257,7 +275,11 @@ async fn a_command_brings_a_folder_and_a_server_level_and_two_servers_too() {
     // Once more, now for the running server, and with nothing to do the third time.
     office.post("site", one_edit("more")).await;
     let args = ["sync", &url, "--server", &truck.url(), "--once"];
-    truck.mapweave(&args).await.done().says(&["all of each other's"]);
+    truck
+        .mapweave(&args)
+        .await
+        .done()
+        .says(&["all of each other's"]);
     has(&truck, "site", "more").await;
     has(&office, "private", "of the crew").await;
     let records = office.updates("site").await;
@@ -266,7 +288,11 @@ async fn a_command_brings_a_folder_and_a_server_level_and_two_servers_too() {
     // Nobody there, and somebody who is no server of ours.
     let closed = "http://127.0.0.1:9";
     let args = ["sync", closed, "--data", "other", "--once"];
-    truck.mapweave(&args).await.exited(1).says(&["does not answer"]);
+    truck
+        .mapweave(&args)
+        .await
+        .exited(1)
+        .says(&["does not answer"]);
     let args = ["sync", "ftp://x", "--data", "other"];
     truck.mapweave(&args).await.exited(2);
     truck.stop().await;
