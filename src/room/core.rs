@@ -26,10 +26,10 @@ use super::replica::{Decision, Outcome, QuarantineLimits, Refused, Replica, Stat
 pub use effects::{Audience, Broadcast, Effects};
 pub use judging::{EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS, EARLY_COMMENTS_MAX};
 use judging::{EarlyComments, Sent};
-pub use relaying::Foreign;
-use syncing::{Difference, tell_nothing};
 use notices::Hears;
 pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
+pub use relaying::Foreign;
+use syncing::{Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.

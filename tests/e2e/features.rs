@@ -582,11 +582,16 @@ async fn a_request_with_a_key_is_carried_out_once_however_often_it_is_sent() {
     let collection = json!({ "type": "FeatureCollection", "features": [one, one] });
     let empty = json!({ "type": "FeatureCollection", "features": [] });
     let nothing = server.send(with("POST", ALL, GEOJSON, &empty)).await;
-    assert_eq!((nothing.status, &nothing.json()["created"]), (200, &json!(0)));
-    assert_eq!(server.send(Request::get("/api/v1/maps/m")).await.status, 404);
-    let keyed = |key: &str, body: &Value| {
-        with("POST", ALL, GEOJSON, body).header("idempotency-key", key)
-    };
+    assert_eq!(
+        (nothing.status, &nothing.json()["created"]),
+        (200, &json!(0))
+    );
+    assert_eq!(
+        server.send(Request::get("/api/v1/maps/m")).await.status,
+        404
+    );
+    let keyed =
+        |key: &str, body: &Value| with("POST", ALL, GEOJSON, body).header("idempotency-key", key);
     let mut made = Vec::new();
     for round in 0..3 {
         if round == 2 {
