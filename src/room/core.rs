@@ -20,7 +20,7 @@ use super::peer::Outgoing;
 use super::presence::Presence;
 use super::replica::{Outcome, Refused, Replica, StateCache, Written};
 pub use effects::{Audience, Broadcast, Effects};
-use syncing::Difference;
+use syncing::{Asks, Difference};
 pub use telling::PRESENCE_EVERY_MS;
 use telling::tell_everyone;
 
@@ -137,6 +137,8 @@ pub struct Core {
     presence: Presence,
     presence_told_ms: Option<u64>,
     sessions: HashMap<SessionId, Session>,
+    /// Connections that wait for an answer, the first to come first.
+    asking: VecDeque<SessionId>,
     /// Updates taken in during this turn, for one common message.
     turn: Vec<(Option<SessionId>, Scanned)>,
     /// The server's own updates that connections have not heard of, with their places in the log.
@@ -156,6 +158,8 @@ struct Session {
     synced: bool,
     /// A state that the connection has for certain.
     base: Arc<StateVector>,
+    /// While it is in the line of those who wait for an answer.
+    asks: Option<Asks>,
 }
 
 /// How far the log of this map has come.
@@ -225,6 +229,7 @@ impl Core {
             presence: Presence::default(),
             presence_told_ms: None,
             sessions: HashMap::new(),
+            asking: VecDeque::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
             log,
@@ -246,7 +251,7 @@ impl Core {
             } => self.join(session, origin, access, fx),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
-            Input::WantsDifference(session) => self.resync(session, fx),
+            Input::WantsDifference(session) => self.resync(session),
             Input::CaughtUp(sessions) => self.caught_up(&sessions),
             Input::Submit {
                 ticket,
@@ -266,8 +271,9 @@ impl Core {
         }
     }
 
-    /// Ends a turn: tells everyone what it brought.
+    /// Ends a turn: answers one of those who wait for what they lack, and tells everyone what the turn brought.
     pub fn end_turn(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.answer_first(fx);
         self.tell_updates(fx);
         self.tell_presence(now_ms, fx);
     }
@@ -281,6 +287,7 @@ impl Core {
                 access,
                 synced: false,
                 base,
+                asks: None,
             },
         );
         self.presence.join(session);

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
 use super::container::Summary;
 use super::core::Core;
-use super::features::FeaturesSlot;
+use super::features::{FeaturesSlot, READING_MAX};
 use super::peer::Peer;
 
 /// Requests that wait for a room; whoever has more to say waits itself.
@@ -29,8 +29,9 @@ const INBOX_KIB_MAX: usize = 96 << 10;
 /// Memory of one client in a state vector, in bytes.
 const VECTOR_ENTRY_BYTES: usize = 16;
 
-/// What a live map costs beside its document: the task, tables and buffers, in bytes.
-const ROOM_BYTES: u64 = 16 << 10;
+/// What a live map costs beside its document (measured 65 KiB with two connections): the task, tables, buffers, and an
+/// empty document, in bytes.
+const ROOM_BYTES: u64 = 64 << 10;
 
 /// Memory of a loaded document per byte of its updates (measured 4 to 5 for flat maps).
 const BYTES_PER_UPDATE_BYTE: u64 = 5;
@@ -44,6 +45,8 @@ pub struct Rooms {
     bytes_max: u64,
     began: Instant,
     next_session: AtomicU64,
+    /// Places for those who read features, of all maps.
+    reading: Arc<Semaphore>,
 }
 
 struct Live {
@@ -94,6 +97,8 @@ pub(crate) struct RoomShared {
     unwanted: AtomicBool,
     pub(crate) dismissed: CancellationToken,
     pub(super) features: FeaturesSlot,
+    /// Places for those who read features, of all maps.
+    pub(super) reading: Arc<Semaphore>,
     /// The last record of the map that is durable; those before the document is loaded are not told.
     pub(super) durable: watch::Sender<Seq>,
     began: Instant,
@@ -142,6 +147,7 @@ impl Rooms {
             bytes_max,
             began: Instant::now(),
             next_session: AtomicU64::new(1),
+            reading: Arc::new(Semaphore::new(READING_MAX)),
         })
     }
 
@@ -220,6 +226,7 @@ impl Rooms {
             unwanted: AtomicBool::new(false),
             dismissed: CancellationToken::new(),
             features: FeaturesSlot::default(),
+            reading: self.reading.clone(),
             durable: watch::Sender::new(Seq::ZERO),
             began: self.began,
         });

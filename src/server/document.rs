@@ -99,8 +99,8 @@ where
     };
     let origin = origin(address, Protocol::Rest);
     let seq = match upload::receive(body, declared_bytes, limits, into).await? {
-        Upload::Small(bytes) => {
-            let update = scan(bytes, limits.update_bytes_max)
+        Upload::Small(body) => {
+            let update = scan(body.bytes.clone(), limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;
             room.submit(update, origin).await?
         }

@@ -96,7 +96,7 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
 ) -> Result<impl Reply, Problem> {
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
     let body = upload::collect(&app, body, JSON_BYTES_MAX).await?;
-    let new: NewMap = serde_json::from_slice(&body).map_err(|error| {
+    let new: NewMap = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad_request(format!("the body is not as it should be: {error}"))
     })?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;

@@ -150,10 +150,13 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(warp::get())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::optional("accept"))
         .and(warp::header::optional("last-event-id"))
         .and(address())
         .and(with(app))
-        .then(|map, query, id, address, app| answer(events(app, map, query, id, address)));
+        .then(|map, query, accept, id, address, app| {
+            answer(events(app, map, query, (accept, id), address))
+        });
     let of_all = list
         .boxed()
         .or(create.boxed())

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod features;
 mod harness;
+mod hostile;
 mod lifecycle;
 mod presence;
 mod refusals;

@@ -25,6 +25,8 @@ pub struct Effects {
     pub answered: Vec<(SessionId, u64)>,
     /// How many updates were given up that had waited too long.
     pub expired: u64,
+    /// How often presence was taken out because its session showed more than anybody else, and it was too much.
+    pub presence_gave_way: u64,
     /// Answers to [`Input::Submit`](super::Input::Submit).
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::{Filter, Rejection, Reply};
@@ -12,7 +11,7 @@ use super::super::accept::PeerAddress;
 use super::super::problem::Problem;
 use super::super::routes::{Answer, address, answer, with};
 use super::super::state::App;
-use super::super::upload::collect;
+use super::super::upload::{Body, collect};
 use super::edit::OfFeature;
 use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
 
@@ -44,8 +43,12 @@ pub fn routes(
         .then(|map, query, app| answer(list(app, map, query)))
         .or(list_of.clone().and(warp::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
-                answer(async move { post(app, map, sent.headers, sent.bytes?, sent.address).await })
-                    .await
+                answer(async move {
+                    // It counts until the edit is written, here and below.
+                    let body = sent.body?;
+                    post(app, map, sent.headers, body.bytes.clone(), sent.address).await
+                })
+                .await
             },
         ))
         .unify()
@@ -60,8 +63,9 @@ pub fn routes(
         .or(item.clone().and(warp::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    let bytes = sent.bytes?;
-                    put(of(app, map, fid, sent.headers, sent.address), bytes).await
+                    let body = sent.body?;
+                    let of = of(app, map, fid, sent.headers, sent.address);
+                    put(of, body.bytes.clone()).await
                 })
                 .await
             },
@@ -70,8 +74,9 @@ pub fn routes(
         .or(item.clone().and(warp::patch()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    let bytes = sent.bytes?;
-                    patch(of(app, map, fid, sent.headers, sent.address), bytes).await
+                    let body = sent.body?;
+                    let of = of(app, map, fid, sent.headers, sent.address);
+                    patch(of, body.bytes.clone()).await
                 })
                 .await
             },
@@ -141,7 +146,7 @@ impl std::str::FromStr for Segment {
 /// A request with a body, as far as it could be read.
 struct Sent {
     headers: HeaderMap,
-    bytes: Result<Bytes, Problem>,
+    body: Result<Body, Problem>,
     address: PeerAddress,
 }
 
@@ -158,7 +163,7 @@ fn sent(
                 let limit_bytes = app.config.limits.update_bytes_max;
                 Sent {
                     headers,
-                    bytes: collect(&app, body, limit_bytes).await,
+                    body: collect(&app, body, limit_bytes).await,
                     address,
                 }
             }

@@ -229,7 +229,7 @@ impl Running {
                 }
                 Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => {
+                Incoming::Text(_) => {
                     return Err(Ending::Close(
                         1003,
                         "text messages are not understood".to_owned(),

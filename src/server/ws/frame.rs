@@ -20,8 +20,8 @@ const HEADER_BYTES_MAX: usize = 10;
 pub enum Incoming {
     /// A binary message, put together from its fragments.
     Binary(Bytes),
-    /// A text message. No protocol of ours uses one.
-    Text,
+    /// A text message, checked. No protocol of ours uses one.
+    Text(Bytes),
     /// To be answered with a pong of the same payload.
     Ping(Bytes),
     /// An answer that nobody needs.
@@ -62,9 +62,18 @@ impl FrameError {
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
-    /// Payload of a fragmented message so far, and whether it is text.
-    partial: Option<(BytesMut, bool)>,
+    partial: Option<Partial>,
     message_bytes_max: usize,
+    /// Frames of any kind, counted until somebody asks.
+    frames: u64,
+}
+
+/// A fragmented message so far.
+#[derive(Debug)]
+struct Partial {
+    payload: BytesMut,
+    /// Of a text, how much of it is known to be UTF-8.
+    text: Option<usize>,
 }
 
 impl FrameReader {
@@ -74,6 +83,7 @@ impl FrameReader {
             buffer: BytesMut::from(early),
             partial: None,
             message_bytes_max,
+            frames: 0,
         }
     }
 
@@ -84,7 +94,19 @@ impl FrameReader {
 
     /// Bytes that wait for the rest of a message.
     pub fn waiting_bytes(&self) -> usize {
-        self.buffer.len() + self.partial.as_ref().map_or(0, |(p, _)| p.len())
+        self.buffer.len() + self.partial_bytes()
+    }
+
+    /// How many frames were read since the last call, be they messages, fragments or control frames: each takes work,
+    /// also where no message comes of it.
+    pub fn take_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.frames)
+    }
+
+    fn partial_bytes(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.payload.len())
     }
 
     /// The next whole message, or `None` until more bytes are fed.
@@ -99,6 +121,7 @@ impl FrameReader {
                 }
                 return Ok(None);
             };
+            self.frames += 1;
             if let Some(message) = self.message(&header, payload)? {
                 return Ok(Some(message));
             }
@@ -139,7 +162,7 @@ impl FrameReader {
                 return Err(FrameError::Protocol("a control frame is fragmented"));
             }
         }
-        let before = self.partial.as_ref().map_or(0, |(p, _)| p.len()) as u64;
+        let before = self.partial_bytes() as u64;
         let limit_bytes = self.message_bytes_max;
         let total = before
             .checked_add(length)
@@ -180,20 +203,35 @@ impl FrameReader {
         if last {
             return whole(payload, text).map(Some);
         }
-        self.partial = Some((payload, text));
+        self.partial = Some(Partial {
+            text: text.then(|| checked_upto(&payload, 0)).transpose()?,
+            payload,
+        });
         Ok(None)
     }
 
     fn continuation(&mut self, last: bool, payload: &[u8]) -> Result<Option<Incoming>, FrameError> {
-        let Some((mut message, text)) = self.partial.take() else {
+        let Some(mut partial) = self.partial.take() else {
             return Err(FrameError::Protocol("a continuation without a beginning"));
         };
-        message.extend_from_slice(payload);
+        partial.payload.extend_from_slice(payload);
         if last {
-            return whole(message, text).map(Some);
+            return whole(partial.payload, partial.text.is_some()).map(Some);
         }
-        self.partial = Some((message, text));
+        if let Some(checked) = &mut partial.text {
+            *checked = checked_upto(&partial.payload, *checked)?;
+        }
+        self.partial = Some(partial);
         Ok(None)
+    }
+}
+
+/// How much of a text is UTF-8, of which so much was known to be; the last character may be incomplete.
+fn checked_upto(text: &[u8], known: usize) -> Result<usize, FrameError> {
+    match std::str::from_utf8(text.get(known..).unwrap_or_default()) {
+        Ok(_) => Ok(text.len()),
+        Err(error) if error.error_len().is_some() => Err(FrameError::NotUtf8),
+        Err(error) => Ok(known + error.valid_up_to()),
     }
 }
 
@@ -201,9 +239,8 @@ fn whole(payload: BytesMut, text: bool) -> Result<Incoming, FrameError> {
     if !text {
         return Ok(Incoming::Binary(payload.freeze()));
     }
-    std::str::from_utf8(&payload)
-        .map(|_| Incoming::Text)
-        .map_err(|_| FrameError::NotUtf8)
+    std::str::from_utf8(&payload).map_err(|_| FrameError::NotUtf8)?;
+    Ok(Incoming::Text(payload.freeze()))
 }
 
 fn close(payload: &[u8]) -> Result<Incoming, FrameError> {

@@ -256,7 +256,7 @@ impl<D: Door> Running<D> {
                 }
                 Incoming::Ping(payload) => self.lanes.put(LaneId::SOCKET, frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => {
+                Incoming::Text(_) => {
                     let why = "text messages are not understood";
                     return Err(Ending::Close(1003, why.to_owned()));
                 }
