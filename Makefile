@@ -98,6 +98,9 @@ chromium:
 gdal:
 	@scripts/need-gdal.sh
 
+proxies:
+	@scripts/need-proxies.sh
+
 need-space:
 	@scripts/need-space.sh $(SPACE_GIB) $(TARGET)
 

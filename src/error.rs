@@ -13,6 +13,7 @@ use crate::formats::ExportError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
+use crate::tls::TlsError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub enum Error {
     /// Messages or figures cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// Certificates, keys or trust are not as they must be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store cannot be opened or used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -155,6 +159,16 @@ pub enum Error {
         /// Where it should be.
         server: String,
         /// What the machine said.
+        why: String,
+    },
+    /// A server shows a certificate that is not trusted, or speaks no TLS that can be agreed on.
+    #[error(
+        "{server} is not trusted: {why}; say whom to trust with --ca FILE or --pin FINGERPRINT (the server says its fingerprint when it starts)"
+    )]
+    Untrusted {
+        /// Where it is.
+        server: String,
+        /// What is wrong.
         why: String,
     },
     /// A server answers with an error.

@@ -16,3 +16,4 @@ pub mod room;
 pub mod server;
 pub mod telemetry;
 pub mod time;
+pub mod tls;

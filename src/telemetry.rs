@@ -3,6 +3,8 @@
 //! Messages go to standard error, as text or JSON. Figures are kept in memory; whoever holds
 //! [`metrics()`] writes them out in the Prometheus text format. Nothing here opens a port.
 
+mod figures;
+
 use std::io;
 use std::sync::OnceLock;
 
@@ -10,6 +12,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+
+pub use figures::{FIGURES, Figure, Kind, reference};
 
 /// Upper bounds of the classes of durations, in seconds: from a write to memory to a slow disk.
 const SECONDS: [f64; 14] = [
@@ -93,6 +97,7 @@ fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), &BYTES)?
         .install_recorder()
+        .inspect(|_| figures::describe())
 }
 
 #[cfg(test)]

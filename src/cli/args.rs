@@ -7,6 +7,7 @@ use mapweave_proto::MapName;
 
 use super::target::ServerUrl;
 use crate::config::{self, Given, Purpose};
+use crate::tls::Fingerprint;
 
 /// Collaborative geodata for people whose network fails: a server, and commands on its maps.
 #[derive(Debug, Parser)]
@@ -75,6 +76,15 @@ pub struct ServeArgs {
     /// Let everybody who reaches the server read and edit every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
     #[arg(long)]
     allow_anonymous: bool,
+    /// Speak TLS with the certificate in this file (PEM, its chain behind it) [env: MAPWEAVE_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The private key of that certificate (PEM) [env: MAPWEAVE_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Speak TLS with a certificate of our own making, and say how to trust it [env: MAPWEAVE_TLS_SELF_SIGNED]
+    #[arg(long)]
+    tls_self_signed: bool,
 }
 
 /// What a command works on.
@@ -88,6 +98,12 @@ pub struct TargetArgs {
     /// else the data folder] [env: MAPWEAVE_SERVER]
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<ServerUrl>,
+    /// Trust the authorities in this file (PEM) and no others, for a server at https:// [env: MAPWEAVE_CA]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+    /// Trust the certificate with this SHA-256 fingerprint, the server's or its authority's, and no other [env: MAPWEAVE_PIN]
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(super) pin: Option<Fingerprint>,
 }
 
 /// Arguments of `import`.
@@ -226,6 +242,13 @@ impl Args {
                     "allow_anonymous",
                     serve.allow_anonymous.then(|| "true".to_owned()).as_ref(),
                     "--allow-anonymous",
+                );
+                flag("tls.cert", serve.tls_cert.as_ref(), "--tls-cert");
+                flag("tls.key", serve.tls_key.as_ref(), "--tls-key");
+                flag(
+                    "tls.self_signed",
+                    serve.tls_self_signed.then(|| "true".to_owned()).as_ref(),
+                    "--tls-self-signed",
                 );
                 serve.data.as_ref()
             }

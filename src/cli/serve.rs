@@ -9,11 +9,13 @@ use std::time::Duration;
 use mapweave_storage::UpdateLog;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::console::Console;
 use super::target::{Intent, open_store};
 use crate::config::Config;
+use crate::tls::{self, Identity};
 use crate::{Error, Exit, server, telemetry};
 
 /// How often figures of durations are folded into classes, which bounds their memory.
@@ -56,11 +58,17 @@ pub(super) async fn serve(
         .local_addr()
         .map_err(|source| refused(config.listen, source))?;
     let store = Arc::new(open_store(&config, Intent::Create)?);
+    let identity = Identity::open(&config)?;
+    let reload = reloads()?;
     let handle = telemetry::metrics()?;
     let render = handle.clone();
-    console.line(format_args!("listening on http://{address}"))?;
+    let scheme = if identity.is_some() { "https" } else { "http" };
+    console.line(format_args!("listening on {scheme}://{address}"))?;
     console.flush()?;
-    tracing::info!(%address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    if let Some(identity) = &identity {
+        say_whom_to_trust(identity, address, &config, console);
+    }
+    tracing::info!(%address, scheme, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     if config.listen.ip().is_loopback() {
         tracing::info!("everybody on this machine may read and edit every map");
     } else {
@@ -69,6 +77,7 @@ pub(super) async fn serve(
     let log: Arc<dyn UpdateLog> = store.clone();
     let running = server::run(
         listener,
+        identity.clone(),
         Arc::new(config),
         log,
         Arc::new(move || render.render()),
@@ -83,6 +92,7 @@ pub(super) async fn serve(
     tokio::select! {
         ended = running => ended?,
         () = upkeep => {}
+        () = keep_identity(identity, reload) => {}
     }
     // Whoever still holds the store has passed the deadline; dropping the last handle closes it as well.
     if let Some(store) = Arc::into_inner(store) {
@@ -94,6 +104,58 @@ pub(super) async fn serve(
     }
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// Says how a device comes to trust a certificate that no authority of the world vouches for. Others need no word.
+fn say_whom_to_trust(
+    identity: &Identity,
+    address: SocketAddr,
+    config: &Config,
+    console: &mut Console,
+) {
+    let fingerprint = identity.fingerprint();
+    tracing::info!(%fingerprint, "speaking TLS");
+    if identity.authority().is_none() {
+        return;
+    }
+    let file = config.data.join(tls::FOLDER).join(tls::AUTHORITY_FILE);
+    let names: Vec<String> = identity.names().into_iter().collect();
+    let (names, port, file) = (names.join(", "), address.port(), file.display());
+    console.say(
+        "This server's certificate is of its own making. The SHA-256 fingerprint of its authority:",
+    );
+    console.say(format_args!("  {fingerprint}"));
+    console.say("To trust it on a phone or laptop, open /.well-known/mapweave-ca.crt there and install the file as a");
+    console.say("certificate authority, if its fingerprint is this one. For commands, say");
+    console.say(format_args!("  --ca {file}    or    --pin {fingerprint}"));
+    console.say(format_args!(
+        "The certificate is for port {port} of {names}."
+    ));
+}
+
+/// Keeps the certificate up to date, and looks at it at once on SIGHUP. Never completes.
+async fn keep_identity(identity: Option<Arc<Identity>>, mut reload: Signal) {
+    let asked = Notify::new();
+    let kept = async {
+        match identity {
+            Some(identity) => identity.keep(&asked).await,
+            None => std::future::pending().await,
+        }
+    };
+    let heard = async {
+        while reload.recv().await.is_some() {
+            tracing::info!("asked to look at the certificate again");
+            asked.notify_one();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(kept, heard);
+}
+
+/// SIGHUP, which would end the process otherwise.
+fn reloads() -> Result<Signal, Error> {
+    signal(SignalKind::hangup())
+        .map_err(Error::io("watch for signals to", Path::new("this process")))
 }
 
 /// Every connection is an open file, and shells give out few of them; up to the hard limit we may help ourselves.

@@ -20,7 +20,12 @@ pub const DEFAULT_FILE: &str = "mapweave.toml";
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Variables that are no settings but stand for flags of the command line.
-const OTHER_VARIABLES: [&str; 2] = ["MAPWEAVE_CONFIG", "MAPWEAVE_SERVER"];
+const OTHER_VARIABLES: [&str; 4] = [
+    "MAPWEAVE_CONFIG",
+    "MAPWEAVE_SERVER",
+    "MAPWEAVE_CA",
+    "MAPWEAVE_PIN",
+];
 
 /// What the command line gave.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +61,7 @@ impl Config {
         loading.take_flags(&given.flags);
         loading.derive(given.purpose);
         loading.check_relations();
+        loading.check_tls();
         if given.purpose == Purpose::Serve {
             loading.check_exposure();
         }
@@ -64,7 +70,11 @@ impl Config {
             problems,
             ..
         } = loading;
-        config.data = environment.folder().join(config.data);
+        let folder = environment.folder();
+        config.data = folder.join(config.data);
+        for file in [&mut config.tls.cert, &mut config.tls.key] {
+            *file = file.take().map(|file| folder.join(file));
+        }
         if problems.is_empty() {
             Ok(config)
         } else {
@@ -318,6 +328,35 @@ impl Loading {
             let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
             self.problem(key, source, what);
         }
+    }
+
+    /// A certificate comes with its key, from files or from us.
+    fn check_tls(&mut self) {
+        let tls = &self.config.tls;
+        let (cert, key, own) = (tls.cert.is_some(), tls.key.is_some(), tls.self_signed);
+        let unheard = tls.hsts_s > 0 && self.config.server.trusted_proxies.is_empty();
+        let problem = match (cert, key) {
+            (true, false) => (
+                "tls.cert",
+                "the file of its private key is missing: give tls.key (--tls-key)",
+            ),
+            (false, true) => (
+                "tls.key",
+                "the file of its certificate is missing: give tls.cert (--tls-cert)",
+            ),
+            (true, true) if own => (
+                "tls.self_signed",
+                "there is a certificate in tls.cert already: use one of the two",
+            ),
+            (false, false) if !own && unheard => (
+                "tls.hsts_s",
+                "browsers heed this over https only: give tls.cert and tls.key, or the proxy that speaks it in server.trusted_proxies",
+            ),
+            _ => return,
+        };
+        let (key, what) = problem;
+        let source = self.sources.get(key).cloned().unwrap_or(Source::Default);
+        self.problem(key, source, what.to_owned());
     }
 
     /// Anybody who reaches the server may edit: on loopback those on this machine, elsewhere only if that is meant.

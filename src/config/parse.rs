@@ -1,8 +1,9 @@
 //! From what was written to a checked value: one rule a key, one parser a type.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +60,8 @@ pub enum Rule {
     Hosts,
     /// Origins of web pages: scheme and host, a port where it is not the usual one.
     Origins,
+    /// Networks by address and length of their prefix, or single addresses.
+    Networks,
 }
 
 impl Rule {
@@ -115,6 +118,21 @@ impl Raw {
             Self::Text(text) => Ok(text),
             other => Err(format!(
                 "{} is given where {wanted} is wanted",
+                other.what()
+            )),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        match self {
+            Self::List(list) => Ok(list.clone()),
+            Self::Text(text) => {
+                let items = text.split(',').map(str::trim);
+                let items = items.filter(|item| !item.is_empty());
+                Ok(items.map(str::to_owned).collect())
+            }
+            other => Err(format!(
+                "{} is given where an array of strings is wanted",
                 other.what()
             )),
         }
@@ -242,23 +260,21 @@ impl Setting for String {
     }
 }
 
+impl Setting for Option<PathBuf> {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        PathBuf::parse(raw, rule).map(Some)
+    }
+
+    fn show(&self, rule: Rule) -> String {
+        let path = self.as_ref().map(|path| path.show(rule));
+        path.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
 /// A list is an array in the file and is separated by commas elsewhere.
 impl Setting for Vec<String> {
     fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
-        let list = match raw {
-            Raw::List(list) => list.clone(),
-            Raw::Text(text) => text
-                .split(',')
-                .map(|s| s.trim().to_owned())
-                .filter(|s| !s.is_empty())
-                .collect(),
-            other => {
-                return Err(format!(
-                    "{} is given where an array of strings is wanted",
-                    other.what()
-                ));
-            }
-        };
+        let list = raw.list()?;
         let wrong = list.iter().find_map(|item| check_item(item, rule).err());
         wrong.map_or(Ok(list), Err)
     }
@@ -270,6 +286,30 @@ impl Setting for Vec<String> {
             self.join(", ")
         }
     }
+}
+
+impl Setting for Vec<IpNet> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        raw.list()?.iter().map(|item| network(item)).collect()
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let networks: Vec<String> = self.iter().map(ToString::to_string).collect();
+        if networks.is_empty() {
+            "none".to_owned()
+        } else {
+            networks.join(", ")
+        }
+    }
+}
+
+/// A network, or a single address as the network of itself.
+fn network(item: &str) -> Result<IpNet, String> {
+    let single = item.parse::<IpAddr>().map(IpNet::from);
+    let network = single.or_else(|_| item.parse::<IpNet>());
+    network.map(|network| network.trunc()).map_err(|_| {
+        format!("{item:?} is no network: write `10.0.0.0/8`, `fd00::/8` or one address")
+    })
 }
 
 fn check_item(item: &str, rule: Rule) -> Result<(), String> {
@@ -411,6 +451,20 @@ mod tests {
         assert!(list("https://a.example:8443", Rule::Origins).is_ok());
         for bad in ["a.example", "https://a.example/", "*", "https://"] {
             assert!(list(bad, Rule::Origins).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_are_prefixes_or_addresses() {
+        let show = |text: &str| {
+            let networks = Vec::<IpNet>::parse(&Raw::Text(text.into()), Rule::Networks);
+            networks.map(|networks| networks.show(Rule::Networks))
+        };
+        let shown = show("10.1.2.3/8, ::1 , 192.0.2.7").unwrap();
+        assert_eq!(shown, "10.0.0.0/8, ::1/128, 192.0.2.7/32");
+        assert_eq!(show("").unwrap(), "none");
+        for bad in ["10.0.0.0/33", "localhost", "10.0.0/8", "*"] {
+            assert!(show(bad).is_err(), "{bad}");
         }
     }
 

@@ -70,6 +70,7 @@ fn allowed(rule: Rule) -> String {
         Rule::Filter => "log filter".to_owned(),
         Rule::Hosts => "host names".to_owned(),
         Rule::Origins => "origins".to_owned(),
+        Rule::Networks => "networks, addresses".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use mapweave_proto::limits::{
     self as wire, AWARENESS_BYTES_MAX, BYTES_BURST, BYTES_PER_S, KEEPALIVE_MS, MESSAGES_BURST,
     MESSAGES_PER_S,
@@ -53,6 +54,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         Config::KEYS,
         Log::KEYS,
         Server::KEYS,
+        Tls::KEYS,
         Limits::KEYS,
         Room::KEYS,
         Storage::KEYS,
@@ -125,6 +127,8 @@ settings! {
         log: Log,
         /// `[server]`: whom the server answers and how it stops.
         server: Server,
+        /// `[tls]`: TLS on the port itself.
+        tls: Tls,
         /// `[limits]`: what one client, one map and the whole server may use.
         limits: Limits,
         /// `[room]`: live maps.
@@ -154,6 +158,29 @@ settings! {
         allowed_hosts: Vec<String> = Vec::new(), Rule::Hosts;
         /// Origins (`https://app.example.org`) whose web pages may use the server, besides its own.
         allowed_origins: Vec<String> = Vec::new(), Rule::Origins;
+        /// Networks (`10.0.0.0/8`, or one address) of proxies before the server. Only from them it is taken over whom they
+        /// ask for: the client's address and scheme, as the header in `server.proxy_header` says.
+        trusted_proxies: Vec<IpNet> = Vec::new(), Rule::Networks;
+        /// Which header those proxies set: `x-forwarded-for` (with `X-Forwarded-Proto`) or `forwarded` (RFC 7239). The
+        /// other is not read, since proxies hand on what clients wrote there.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor, Rule::Choice(ProxyHeader::WORDS);
+    }
+}
+
+settings! {
+    /// TLS on the port itself.
+    Tls "tls." |config| config.tls => {
+        /// File in PEM with the certificate, and behind it those that lead to its authority. It is read again when it
+        /// changes, and at SIGHUP.
+        cert: Option<PathBuf> = None, Rule::Path;
+        /// File in PEM with the certificate's private key.
+        key: Option<PathBuf> = None, Rule::Path;
+        /// Whether the server makes a certificate of its own, for this machine's names and addresses and the names in
+        /// `server.allowed_hosts`, by an authority of its own in the folder `tls` of the data folder.
+        self_signed: bool = false, Rule::Switch;
+        /// How long browsers shall remember that this server speaks https only (`Strict-Transport-Security`), in seconds.
+        /// 0 says nothing about it.
+        hsts_s: u64 = 0, Rule::Seconds { min: 0, max: 2 * 365 * DAY_S };
     }
 }
 
@@ -183,6 +210,9 @@ settings! {
         unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
         /// How long a client may take for the head of a request, in seconds.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
+        /// TLS handshakes that go on at once. Where there are more, the oldest is cut off; each has
+        /// `limits.header_timeout_s`.
+        handshakes_max: usize = 1_024, Rule::Count { min: 1, max: 1_000_000 };
         /// Messages a second that one connection may send for long. A faster one is read more slowly.
         messages_per_second: u64 = MESSAGES_PER_S, Rule::Count { min: 1, max: 10_000_000 };
         /// Messages that one connection may send at once after a pause.
@@ -235,6 +265,37 @@ settings! {
         cache_bytes: u64 = 64 << 20, Rule::Bytes { min: MIB, max: 64 * GIB };
         /// A journal file is closed when it has reached this size, in bytes; one large update makes it larger.
         journal_file_bytes: u64 = 16 << 20, Rule::Bytes { min: 64 * KIB, max: GIB };
+    }
+}
+
+/// In which header proxies tell whom they ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`.
+    Forwarded,
+}
+
+impl ProxyHeader {
+    const WORDS: &[&str] = &["x-forwarded-for", "forwarded"];
+}
+
+impl Setting for ProxyHeader {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        match raw {
+            Raw::Text(text) if text == "x-forwarded-for" => Ok(Self::XForwardedFor),
+            Raw::Text(text) if text == "forwarded" => Ok(Self::Forwarded),
+            _ => Err("the header is \"x-forwarded-for\" or \"forwarded\"".to_owned()),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for".to_owned(),
+            Self::Forwarded => "forwarded".to_owned(),
+        }
     }
 }
 

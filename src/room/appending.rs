@@ -4,6 +4,7 @@
 //! queue and one turn of each room, and no thread is ever blocked. Start at [`Appending::push`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -87,9 +88,21 @@ impl Appending {
 
     fn queue(&mut self, permit: Permit, records: Vec<NewRecord>) {
         let count = records.len() as u64;
+        let bytes = records
+            .iter()
+            .map(|record| record.payload.len() as u64)
+            .sum();
+        let begun = Instant::now();
         let appending = self.store.append(self.doc, records);
         drop(permit);
-        let done = appending.map(move |appended| Step::Done(count, appended));
+        let done = appending.map(move |appended| {
+            if appended.is_ok() {
+                metrics::counter!("mapweave_appended_records_total").increment(count);
+                metrics::counter!("mapweave_appended_bytes_total").increment(bytes);
+                metrics::histogram!("mapweave_append_seconds").record(begun.elapsed());
+            }
+            Step::Done(count, appended)
+        });
         self.queued.push_back(done.boxed());
     }
 }

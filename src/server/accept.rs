@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,12 +13,17 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use warp::hyper;
-use warp::hyper::service::Service as _;
+use tracing::Instrument;
+use warp::hyper::body::Incoming;
+use warp::hyper::service::Service;
+use warp::hyper::{self, Request};
 use warp::{Filter, Reply};
 
+use super::forwarded::Proxies;
 use super::origin::HostPolicy;
 use super::problem::Problem;
+use super::protection::Protection;
+use super::stream::{Handshakes, Stream};
 
 /// Connections that may wait to be accepted: when a thousand clients come back at once, none has to try twice.
 const BACKLOG: u32 = 4096;
@@ -29,12 +34,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the other end of a silent connection is asked for a sign of life before it is taken for gone.
 const PROBES: u32 = 3;
 
-/// Who is at the other end of a connection; lies among the extensions of every request.
-#[derive(Debug, Clone, Copy)]
+/// Who sent a request: the other end of its connection, or whom a trusted proxy there asks for (port 0 where it does
+/// not say). Lies among the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// How a request was sent, as its client sees it; lies among the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Over TLS, to us or to a trusted proxy.
+    Https,
+}
+
 /// Settings of the loop.
-#[derive(Debug, Clone)]
 pub struct AcceptOptions {
     /// Open connections at most; further ones wait in the system's queue.
     pub connections_max: usize,
@@ -43,7 +57,13 @@ pub struct AcceptOptions {
     /// How long the other end may leave unanswered what it is sent.
     pub unanswered: Duration,
     /// Which hosts and origins are answered.
-    pub hosts: Arc<HostPolicy>,
+    pub hosts: HostPolicy,
+    /// Who is believed about whom it asks for.
+    pub proxies: Proxies,
+    /// What every answer tells browsers.
+    pub protection: Protection,
+    /// Makes TLS of every connection; without it they are plain.
+    pub tls: Option<Handshakes>,
 }
 
 /// A listener with room for a storm of connections.
@@ -74,51 +94,110 @@ pub async fn serve<F>(
 {
     let places = Arc::new(Semaphore::new(options.connections_max));
     let service = TowerToHyperService::new(warp::service(routes));
+    let unanswered = options.unanswered;
+    let options = Arc::new(options);
+    let mut numbers = 1_u64..;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = accept(&listener, &places, options.unanswered) => accepted,
+            accepted = accept(&listener, &places, unanswered) => accepted,
         };
-        let Some((stream, address, place)) = accepted else {
+        let Some((tcp, address, place)) = accepted else {
             continue;
         };
-        let (service, stop, hosts) = (service.clone(), stop.clone(), options.hosts.clone());
-        let guarded = hyper::service::service_fn(
-            move |mut request: hyper::Request<hyper::body::Incoming>| {
-                let turned_away = check(&hosts, &request);
-                request.extensions_mut().insert(PeerAddress(address));
-                let answer = turned_away.is_none().then(|| service.call(request));
-                async move {
-                    match (answer, turned_away) {
-                        (Some(answer), _) => answer.await,
-                        (None, problem) => {
-                            Ok(problem.unwrap_or_else(Problem::not_found).into_response())
-                        }
-                    }
-                }
-            },
-        );
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(options.header_timeout)
-            .max_buf_size(64 << 10);
-        let connection = http
-            .serve_connection(TokioIo::new(stream), guarded)
-            .with_upgrades();
-        tasks.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+        let (service, options, stop) = (service.clone(), options.clone(), stop.clone());
+        // Every line that tells of this connection, or of the socket that it becomes, has its number.
+        let span = tracing::info_span!("connection", number = numbers.next());
+        let served = async move {
+            let _counted = Counted::new(options.tls.as_ref().map_or("http", |_| "https"));
+            // The box keeps what a handshake needs out of the connection's memory.
+            let stream = match &options.tls {
+                Some(tls) => tokio::select! {
+                    opened = Box::pin(tls.open(tcp)) => opened,
+                    () = stop.cancelled() => return,
+                },
+                None => Ok(Stream::Plain(tcp)),
             };
-            if let Err(error) = ended {
-                tracing::debug!(%address, %error, "a connection ended early");
+            match stream {
+                Ok(stream) => serve_one(stream, address, service, options, stop).await,
+                Err(error) => tracing::debug!(%address, %error, "a connection was not taken"),
             }
             drop(place);
-        });
+        };
+        tasks.spawn(served.instrument(span));
+    }
+}
+
+/// Serves the requests of one connection, until it ends, becomes a socket, or `stop` rings between two requests.
+async fn serve_one<S>(
+    stream: Stream,
+    address: SocketAddr,
+    service: S,
+    options: Arc<AcceptOptions>,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = warp::reply::Response, Error = Infallible>,
+{
+    let scheme = match &stream {
+        Stream::Plain(_) => Scheme::Http,
+        Stream::Tls(_) => Scheme::Https,
+    };
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_buf_size(64 << 10);
+    let guarded = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let begun = Instant::now();
+        let (client, scheme) = options
+            .proxies
+            .look_through(address, scheme, request.headers());
+        let turned_away = check(&options.hosts, &request, scheme);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(scheme);
+        let answer = turned_away.is_none().then(|| service.call(request));
+        let options = options.clone();
+        async move {
+            let mut answer = match (answer, turned_away) {
+                (Some(answer), _) => answer.await?,
+                (None, problem) => problem.unwrap_or_else(Problem::not_found).into_response(),
+            };
+            options.protection.put_on(&mut answer, scheme);
+            let status = answer.status().as_str().to_owned();
+            metrics::counter!("mapweave_http_requests_total", "status" => status).increment(1);
+            metrics::histogram!("mapweave_http_seconds").record(begun.elapsed());
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http
+        .serve_connection(TokioIo::new(stream), guarded)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "a connection ended early");
+    }
+}
+
+/// A connection among the figures, until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn new(scheme: &'static str) -> Self {
+        metrics::counter!("mapweave_connections_total", "scheme" => scheme).increment(1);
+        metrics::gauge!("mapweave_connections_open").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("mapweave_connections_open").decrement(1.0);
     }
 }
 
@@ -157,7 +236,7 @@ fn prepare(stream: &TcpStream, unanswered: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn check(hosts: &HostPolicy, request: &hyper::Request<hyper::body::Incoming>) -> Option<Problem> {
+fn check(hosts: &HostPolicy, request: &Request<Incoming>, scheme: Scheme) -> Option<Problem> {
     let header = |name| {
         request
             .headers()
@@ -165,7 +244,11 @@ fn check(hosts: &HostPolicy, request: &hyper::Request<hyper::body::Incoming>) ->
             .map(|v| v.to_str().unwrap_or(""))
     };
     let refused = hosts
-        .check(header(hyper::header::HOST), header(hyper::header::ORIGIN))
+        .check(
+            header(hyper::header::HOST),
+            header(hyper::header::ORIGIN),
+            scheme,
+        )
         .err()?;
     let status = hyper::StatusCode::FORBIDDEN;
     Some(Problem::new(

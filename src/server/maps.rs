@@ -247,7 +247,7 @@ mod tests {
             tasks.clone(),
         );
         let stop = CancellationToken::new();
-        App::new(rooms, config, Arc::new(String::new), tasks, stop)
+        App::new(rooms, config, None, Arc::new(String::new), tasks, stop)
     }
 
     async fn made(app: &Arc<App>) -> bool {

@@ -6,15 +6,18 @@ mod accept;
 mod document;
 mod events;
 mod features;
+mod forwarded;
 mod hocuspocus;
 mod maps;
 mod origin;
 mod page;
 mod problem;
+mod protection;
 mod routes;
 mod socket;
 mod state;
 mod status;
+mod stream;
 mod unfinished;
 mod upload;
 mod verify;
@@ -35,8 +38,12 @@ pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub use ws::{backlog, frame};
 
+use self::forwarded::Proxies;
+use self::protection::Protection;
+use self::stream::Handshakes;
 use crate::config::Config;
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
+use crate::tls::{Identity, TlsError};
 
 /// Why the server ended other than by being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +60,19 @@ pub enum ServeError {
     /// The listener has no address.
     #[error("the listening socket cannot be used: {0}")]
     Listener(#[from] std::io::Error),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
-/// Serves `listener` over `store` until `shutdown` completes, then stops: no new connections, close codes to
-/// all sessions, maps drained and stored, within the configured deadline.
+/// Serves `listener` over `store`, under TLS where there is an `identity`, until `shutdown` completes. Then stops: no
+/// new connections, close codes to all sessions, maps drained and stored, within the configured deadline.
 ///
 /// # Errors
 /// [`ServeError`]; the caller exits for its supervisor to start anew.
 pub async fn run(
     listener: TcpListener,
+    identity: Option<Arc<Identity>>,
     config: Arc<Config>,
     store: Arc<dyn UpdateLog>,
     render_metrics: RenderMetrics,
@@ -79,6 +90,7 @@ pub async fn run(
     let app = state::App::new(
         rooms.clone(),
         config.clone(),
+        identity.clone(),
         render_metrics,
         tasks.clone(),
         stop.clone(),
@@ -86,16 +98,7 @@ pub async fn run(
     if let Err(error) = app.spool.clear() {
         tracing::warn!(%error, "what is left of earlier uploads cannot be removed");
     }
-    let options = accept::AcceptOptions {
-        connections_max: config.limits.connections_max,
-        header_timeout: Duration::from_secs(config.limits.header_timeout_s),
-        unanswered: Duration::from_secs(config.limits.unanswered_s),
-        hosts: Arc::new(HostPolicy::new(
-            listener.local_addr()?.ip(),
-            &config.server.allowed_hosts,
-            &config.server.allowed_origins,
-        )),
-    };
+    let options = accept_options(&listener, identity.as_ref(), &config)?;
     let accepting = accept::serve(
         listener,
         routes::routes(&app),
@@ -128,6 +131,33 @@ pub async fn run(
         );
     }
     ended
+}
+
+fn accept_options(
+    listener: &TcpListener,
+    identity: Option<&Arc<Identity>>,
+    config: &Config,
+) -> Result<accept::AcceptOptions, ServeError> {
+    let Config {
+        server,
+        limits,
+        tls,
+        ..
+    } = config;
+    let header_timeout = Duration::from_secs(limits.header_timeout_s);
+    let mut hosts = server.allowed_hosts.clone();
+    hosts.extend(identity.iter().flat_map(|identity| identity.names()));
+    let tls_config = identity.map(Identity::server_config).transpose()?;
+    Ok(accept::AcceptOptions {
+        connections_max: limits.connections_max,
+        header_timeout,
+        unanswered: Duration::from_secs(limits.unanswered_s),
+        hosts: HostPolicy::new(listener.local_addr()?.ip(), &hosts, &server.allowed_origins),
+        proxies: Proxies::new(server.trusted_proxies.clone(), server.proxy_header),
+        protection: Protection::new(tls.hsts_s),
+        tls: tls_config
+            .map(|config| Handshakes::new(config, limits.handshakes_max, header_timeout)),
+    })
 }
 
 /// Ends all live maps whenever the store stops taking writes; completes, with the reason, when it is beyond help.

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::accept::Scheme;
+
 /// What this server answers to.
 #[derive(Debug, Clone, Default)]
 pub struct HostPolicy {
@@ -48,11 +50,18 @@ impl HostPolicy {
         }
     }
 
-    /// Checks the two headers of a request.
+    /// Checks the two headers of a request that was sent as `scheme` says. A page that came in plain may have been made
+    /// by anybody on the way, so it is no page of a server that speaks https. The other way round it is ours: the
+    /// proxy that speaks https may not tell.
     ///
     /// # Errors
     /// Which of the two is not allowed.
-    pub fn check(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), HostError> {
+    pub fn check(
+        &self,
+        host: Option<&str>,
+        origin: Option<&str>,
+        scheme: Scheme,
+    ) -> Result<(), HostError> {
         let authority = host.ok_or(HostError::NoHost)?.to_ascii_lowercase();
         let name = host_name(&authority).ok_or(HostError::NoHost)?;
         if !self.is_own_name(name) {
@@ -63,9 +72,9 @@ impl HostPolicy {
         let Some(origin) = origin.map(str::to_ascii_lowercase) else {
             return Ok(());
         };
-        let own = origin
-            .split_once("://")
-            .is_some_and(|(_, rest)| rest == authority);
+        let own = origin.split_once("://").is_some_and(|(page, rest)| {
+            rest == authority && (page == "https" || scheme == Scheme::Http)
+        });
         if own || self.origins.contains(&origin) {
             Ok(())
         } else {
@@ -125,7 +134,7 @@ mod tests {
             "MAPS.example.org:443",
         ] {
             assert_eq!(
-                policy("127.0.0.1").check(Some(good), None),
+                policy("127.0.0.1").check(Some(good), None, Scheme::Http),
                 Ok(()),
                 "{good}"
             );
@@ -138,18 +147,32 @@ mod tests {
             ":8080",
             "a:b",
         ] {
-            assert!(policy("127.0.0.1").check(Some(bad), None).is_err(), "{bad}");
+            assert!(
+                policy("127.0.0.1")
+                    .check(Some(bad), None, Scheme::Http)
+                    .is_err(),
+                "{bad}"
+            );
         }
         assert_eq!(
-            policy("0.0.0.0").check(Some("192.168.1.5:8080"), None),
+            policy("0.0.0.0").check(Some("192.168.1.5:8080"), None, Scheme::Http),
             Ok(())
         );
-        assert_eq!(policy("0.0.0.0").check(None, None), Err(HostError::NoHost));
+        assert_eq!(
+            policy("0.0.0.0").check(None, None, Scheme::Http),
+            Err(HostError::NoHost)
+        );
     }
 
     #[test]
     fn pages_of_other_origins_are_turned_away() {
-        let check = |origin| policy("127.0.0.1").check(Some("localhost:8080"), Some(origin));
+        let check_over = |scheme, origin| {
+            policy("127.0.0.1").check(Some("localhost:8080"), Some(origin), scheme)
+        };
+        let check = |origin| check_over(Scheme::Http, origin);
+        assert_eq!(check_over(Scheme::Https, "https://localhost:8080"), Ok(()));
+        assert!(check_over(Scheme::Https, "http://localhost:8080").is_err());
+        assert_eq!(check("https://localhost:8080"), Ok(()));
         assert_eq!(check("http://localhost:8080"), Ok(()));
         assert_eq!(check("https://app.example.org"), Ok(()));
         for bad in ["http://localhost:9999", "https://evil.example", "null"] {

@@ -214,11 +214,18 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path::tail())
         .and(tag())
         .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
+    let authority = warp::path(".well-known")
+        .and(warp::path("mapweave-ca.crt"))
+        .and(end())
+        .and(with(app))
+        .map(|app| reply(status::authority(&app)));
     let pages = root.or(map).unify().or(file).unify();
     let all = healthz
         .or(readyz)
         .unify()
         .or(metrics)
+        .unify()
+        .or(authority)
         .unify()
         .or(pages)
         .unify();

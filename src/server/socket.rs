@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use mapweave_proto::{Access, CloseReason, SessionLimits};
+use mapweave_proto::{Access, CloseReason, SessionId, SessionLimits};
 use mapweave_storage::Protocol;
-use tokio::net::TcpStream;
 use tracing::Instrument;
 use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
@@ -15,6 +14,7 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 use super::accept::PeerAddress;
 use super::problem::Problem;
 use super::state::{App, Places, SocketPlace, map_name, origin};
+use super::stream::Stream;
 use super::ws::{Connection, Peering, switching_protocols, turn_away};
 use crate::room::{EnterError, IfUnknown, RoomHandle};
 
@@ -46,8 +46,10 @@ pub fn upgrade(
         Err(error) => return Err(error.into()),
     };
     let (places, on_upgrade) = (app.take_places(&room)?, upgradable(on_upgrade)?);
-    let span = tracing::info_span!("session", map = name.as_str(), address = %address.0);
-    let task = run(app.clone(), room, places, on_upgrade, address);
+    let id = app.rooms.next_session();
+    let span =
+        tracing::info_span!("session", session = %id, map = name.as_str(), address = %address.0);
+    let task = run(app.clone(), room, id, places, on_upgrade, address);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
@@ -82,6 +84,7 @@ async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
 async fn run(
     app: Arc<App>,
     room: RoomHandle,
+    id: SessionId,
     places: Places,
     on_upgrade: OnUpgrade,
     address: PeerAddress,
@@ -89,6 +92,7 @@ async fn run(
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
     };
+    tracing::debug!("the session begins");
     let limits = &app.config.limits;
     let connection = Connection {
         stream: Arc::new(stream),
@@ -101,7 +105,7 @@ async fn run(
     let peering = Peering {
         room,
         rooms: app.rooms.clone(),
-        id: app.rooms.next_session(),
+        id,
         origin: origin(address, Protocol::YWebsocket),
         access: Access::ReadWrite,
     };
@@ -111,12 +115,12 @@ async fn run(
 }
 
 /// The socket, and what came right behind the handshake.
-pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Stream, bytes::Bytes)> {
     match on_upgrade.await {
         Ok(upgraded) => {
             let socket = socket(upgraded);
             if socket.is_none() {
-                tracing::error!("the upgraded connection is no TCP stream");
+                tracing::error!("the upgraded connection is no stream of ours");
             }
             socket
         }
@@ -127,8 +131,8 @@ pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(TcpStream, bytes:
     }
 }
 
-fn socket(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+fn socket(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

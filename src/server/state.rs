@@ -15,6 +15,7 @@ use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
+use crate::tls::Identity;
 
 /// Renders the metrics of this process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -25,6 +26,8 @@ pub struct App {
     pub rooms: Arc<Rooms>,
     /// Settings.
     pub config: Arc<Config>,
+    /// The server's certificate, where it speaks TLS itself.
+    pub identity: Option<Arc<Identity>>,
     /// What `/metrics` shows.
     pub render_metrics: RenderMetrics,
     /// Tasks that a stop waits for.
@@ -50,6 +53,7 @@ impl App {
     pub fn new(
         rooms: Arc<Rooms>,
         config: Arc<Config>,
+        identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -60,6 +64,7 @@ impl App {
         Arc::new(Self {
             rooms,
             config,
+            identity,
             render_metrics,
             tasks,
             stop,

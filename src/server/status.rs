@@ -1,8 +1,11 @@
-//! `/healthz`, `/readyz`, `/metrics`: how the server is, for people, supervisors and Prometheus.
+//! `/healthz`, `/readyz`, `/metrics`: how the server is, for people, supervisors and Prometheus; and the certificate of
+//! its own authority, for devices that shall trust it.
 
 use std::sync::Arc;
 
 use mapweave_storage::Health;
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use warp::Reply;
 use warp::http::{Response, StatusCode, header};
@@ -46,11 +49,68 @@ pub fn metrics(app: &Arc<App>) -> Result<warp::reply::Response, Problem> {
             0.0
         },
     );
+    gauge("mapweave_process_cpu_seconds", cpu_seconds());
+    if let Some(bytes) = memory_bytes() {
+        gauge("mapweave_process_memory_bytes", bytes as f64);
+    }
+    if let Some(files) = getrlimit(Resource::Nofile).current {
+        gauge("mapweave_process_open_files_max", files as f64);
+    }
+    metrics::gauge!("mapweave_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    if let Some(identity) = &app.identity {
+        gauge(
+            "mapweave_tls_certificate_expires_timestamp_seconds",
+            identity.expires_s() as f64,
+        );
+    }
     let response = Response::builder().header(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     );
     response
         .body((app.render_metrics)().into())
+        .map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+fn cpu_seconds() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+/// Memory of this process that is in RAM, where the system tells it (proc(5), `VmRSS`).
+fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
+}
+
+/// GET `/.well-known/mapweave-ca.crt`: the authority that a device must trust to trust this server. Phones install
+/// what comes with this type.
+pub fn authority(app: &Arc<App>) -> Result<warp::reply::Response, Problem> {
+    let authority = app
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.authority());
+    let authority = authority.ok_or_else(|| {
+        let detail = "this server's certificate is not of its own making (tls.self_signed)";
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "no-authority",
+            "There is no authority to trust",
+            detail,
+        )
+    })?;
+    let response = Response::builder()
+        .header(header::CONTENT_TYPE, "application/x-x509-ca-cert")
+        .header(
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"mapweave-ca.crt\"",
+        )
+        .header(header::CACHE_CONTROL, "no-cache");
+    response
+        .body(authority.to_vec().into())
         .map_err(|error| Problem::unavailable(error.to_string()))
 }

@@ -45,6 +45,7 @@ impl Hosted {
         let figures = telemetry::metrics().expect("figures");
         let running = tokio::spawn(run(
             listener,
+            None,
             Arc::new(Config::default()),
             store.clone(),
             Arc::new(move || figures.render()),

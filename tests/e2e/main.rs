@@ -15,6 +15,8 @@ mod harness;
 mod hostile;
 mod lifecycle;
 mod presence;
+mod proxies;
 mod refusals;
 mod sync;
+mod tls;
 mod uploads;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::DoctorArgs;
 use super::console::Console;
 use super::table::plain;
-use super::target::{self, Remote};
+use super::target;
 use crate::config::{Config, Environment, Given, Purpose};
 use crate::{Error, Exit};
 
@@ -52,13 +52,14 @@ pub(super) fn run(
     let config = configuration(given, environment, &mut checks);
     match target::named_server(&args.target, environment)? {
         Some(server) => {
-            target::block_on(async { network::server(&Remote::new(server), &mut checks).await })?;
+            target::block_on(async { network::server(&server, &mut checks).await })?;
         }
         None => {
             machine::clock(&config.data, &mut checks);
             machine::folder(&config.data, &mut checks);
             machine::open_files(&config.limits, &mut checks);
-            target::block_on(async { network::port(config.listen, &mut checks).await })?;
+            network::certificate(&config, &mut checks);
+            target::block_on(async { network::port(&config, &mut checks).await })?;
         }
     }
     let findings = Findings {

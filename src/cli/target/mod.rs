@@ -3,8 +3,10 @@
 mod local;
 mod remote;
 
+use std::fmt::Display;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -21,6 +23,7 @@ use super::console::Console;
 use crate::Error;
 use crate::config::{Config, Environment, nearest};
 use crate::room::Verified;
+use crate::tls::Trust;
 
 /// Where maps are read and written.
 ///
@@ -121,31 +124,53 @@ async fn choose(
         return Ok(Box::new(Local::open(config, intent)?));
     }
     if let Some(server) = named_server(args, environment)? {
-        return Ok(Box::new(Remote::new(server)));
+        return Ok(Box::new(server));
     }
-    let usual = Remote::new(ServerUrl::of_listener(config.listen));
-    match usual.probe().await {
-        Probe::Mapweave { .. } => Ok(Box::new(usual)),
-        Probe::Stranger | Probe::Silent(_) => Ok(Box::new(Local::open(config, intent)?)),
+    for guess in Remote::guesses(config)? {
+        if let Probe::Mapweave { .. } = guess.probe().await {
+            return Ok(Box::new(guess));
+        }
     }
+    Ok(Box::new(Local::open(config, intent)?))
 }
 
-/// The server that a flag or `MAPWEAVE_SERVER` names.
+/// The server that a flag or `MAPWEAVE_SERVER` names, trusted as `--ca`, `--pin` or their variables say.
 pub(super) fn named_server(
     args: &TargetArgs,
     environment: &dyn Environment,
-) -> Result<Option<ServerUrl>, Error> {
-    if let Some(server) = &args.server {
-        return Ok(Some(server.clone()));
+) -> Result<Option<Remote>, Error> {
+    let Some(url) = given(args.server.as_ref(), "MAPWEAVE_SERVER", environment)? else {
+        return Ok(None);
+    };
+    let authorities = match args.ca.as_slice() {
+        [] => given::<PathBuf>(None, "MAPWEAVE_CA", environment)?
+            .into_iter()
+            .collect(),
+        files => files.to_vec(),
+    };
+    let trust = Trust {
+        authorities,
+        pin: given(args.pin.as_ref(), "MAPWEAVE_PIN", environment)?,
+    };
+    Remote::new(url, &trust).map(Some)
+}
+
+/// What a flag says, else what a variable says.
+fn given<T: Clone + FromStr<Err: Display>>(
+    flag: Option<&T>,
+    variable: &str,
+    environment: &dyn Environment,
+) -> Result<Option<T>, Error> {
+    if let Some(value) = flag {
+        return Ok(Some(value.clone()));
     }
     let variables = environment.variables();
     let value = variables
         .iter()
-        .find(|(name, _)| name == "MAPWEAVE_SERVER")
+        .find(|(name, _)| name == variable)
         .and_then(|(_, value)| value.to_str());
     let parsed = value.map(str::parse).transpose();
-    parsed
-        .map_err(|why: String| Error::Usage(format!("environment variable MAPWEAVE_SERVER: {why}")))
+    parsed.map_err(|why| Error::Usage(format!("environment variable {variable}: {why}")))
 }
 
 /// The error for a map that is not there, with names that it may have been meant to be.

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -20,7 +21,9 @@ use serde::de::DeserializeOwned;
 use super::{MapInfo, Target};
 use crate::Error;
 use crate::cli::table::plain;
+use crate::config::Config;
 use crate::room::Verified;
+use crate::tls::{Trust, client_config, trust_in_own};
 
 /// Largest state that is read, in bytes.
 const STATE_BYTES_MAX: usize = 2 << 30;
@@ -37,13 +40,21 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// A server whose address was given or guessed.
 pub struct Remote {
     url: ServerUrl,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-/// The address of a server: `http://host:port`.
+/// The address of a server: `http://host:port` or `https://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
+    scheme: Scheme,
     authority: String,
+}
+
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
 }
 
 /// What is found at an address.
@@ -91,17 +102,31 @@ impl FromStr for ServerUrl {
             .parse()
             .map_err(|e| format!("{text:?} is no URL ({e}): write http://127.0.0.1:8080"))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        match (uri.scheme_str(), uri.authority()) {
-            (Some("http"), Some(authority)) if path == "/" => Ok(Self { authority: authority.as_str().to_owned() }),
-            (Some("http"), Some(_)) => Err(format!("{text:?} has a path: write the address of the server alone, http://host:port")),
-            (Some("https"), _) => Err("this command speaks plain http only: run it on the server's own machine, on the address that the server listens on".to_owned()),
-            _ => Err(format!("{text:?} is no address of a server: write http://127.0.0.1:8080")),
+        let scheme = match uri.scheme_str() {
+            Some("http") => Some(Scheme::Http),
+            Some("https") => Some(Scheme::Https),
+            _ => None,
+        };
+        match (scheme, uri.authority()) {
+            (Some(_), Some(authority)) if authority.as_str().contains('@') => Err(format!(
+                "{text:?} names a user: give a token instead, and the address without it"
+            )),
+            (Some(scheme), Some(authority)) if path == "/" => Ok(Self {
+                scheme,
+                authority: authority.as_str().to_owned(),
+            }),
+            (Some(_), Some(_)) => Err(format!(
+                "{text:?} has a path: write the address of the server alone, https://host:port"
+            )),
+            _ => Err(format!(
+                "{text:?} is no address of a server: write http://127.0.0.1:8080 or https://maps.example.org"
+            )),
         }
     }
 }
 
 impl ServerUrl {
-    /// Where a server that listens on `address` is reached from this machine.
+    /// Where a server that listens on `address`, without TLS, is reached from this machine.
     pub fn of_listener(address: SocketAddr) -> Self {
         let ip = match address.ip() {
             ip if !ip.is_unspecified() => ip,
@@ -109,6 +134,7 @@ impl ServerUrl {
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
         Self {
+            scheme: Scheme::Http,
             authority: SocketAddr::new(ip, address.port()).to_string(),
         }
     }
@@ -116,20 +142,55 @@ impl ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
 impl Remote {
-    /// The server at `url`; nothing is sent yet.
-    pub fn new(url: ServerUrl) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        connector.set_nodelay(true);
-        Self {
+    /// The server at `url`, if it shows a certificate that `trust` covers; nothing is sent yet.
+    ///
+    /// # Errors
+    /// Where there is nobody to trust.
+    pub fn new(url: ServerUrl, trust: &Trust) -> Result<Self, Error> {
+        let tls = match url.scheme {
+            Scheme::Http => client_config(&Trust::nobody())?,
+            Scheme::Https => client_config(trust)?,
+        };
+        let mut http = HttpConnector::new();
+        http.set_connect_timeout(Some(CONNECT_LIMIT));
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let connector = connector.https_or_http().enable_http1();
+        Ok(Self {
             url,
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            client: Client::builder(TokioExecutor::new()).build(connector.wrap_connector(http)),
+        })
+    }
+
+    /// Where the server of this configuration may be reached if it runs, the likeliest first.
+    ///
+    /// # Errors
+    /// Where its certificate cannot be read.
+    pub(in crate::cli) fn guesses(config: &Config) -> Result<Vec<Self>, Error> {
+        let plain = ServerUrl::of_listener(config.listen);
+        let encrypted = ServerUrl {
+            scheme: Scheme::Https,
+            ..plain.clone()
+        };
+        let mut guesses = Vec::new();
+        // It may have been started with flags that this command does not know of.
+        if let Some(trust) = trust_in_own(config)? {
+            guesses.push(Self::new(encrypted, &trust)?);
         }
+        if config.tls.cert.is_none() {
+            guesses.push(Self::new(plain, &Trust::nobody())?);
+        }
+        Ok(guesses)
     }
 
     /// Where it is.
@@ -240,15 +301,25 @@ impl Remote {
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
+        let server = self.url.to_string();
         // The outermost message only says that it did not work; the innermost says why.
         let mut innermost = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
+        loop {
+            if let Some(error) = innermost.downcast_ref::<rustls::Error>() {
+                let why = error.to_string();
+                return Error::Untrusted { server, why };
+            }
+            // An error of the system hides another one that it carries from its sources.
+            let carried = innermost.downcast_ref::<std::io::Error>();
+            let carried = carried.and_then(|error| error.get_ref());
+            let carried = carried.map(|error| error as &(dyn std::error::Error + 'static));
+            match carried.or_else(|| innermost.source()) {
+                Some(source) => innermost = source,
+                None => break,
+            }
         }
-        Error::Unreachable {
-            server: self.url.to_string(),
-            why: innermost.to_string(),
-        }
+        let why = innermost.to_string();
+        Error::Unreachable { server, why }
     }
 
     fn stranger(&self, what: String) -> Error {
@@ -342,6 +413,8 @@ mod tests {
             "http://localhost:8080/",
             "http://[::1]:80",
             "http://maps.example.org",
+            "https://maps.example.org",
+            "https://[::1]:8443/",
         ] {
             let url: ServerUrl = good.parse().unwrap();
             assert_eq!(url.to_string(), good.trim_end_matches('/'));
@@ -352,7 +425,8 @@ mod tests {
             "ftp://a",
             "http://a/maps",
             "http://a?x=1",
-            "https://a",
+            "https://a/b",
+            "https://user@a",
             "/x",
             "http://",
         ] {
@@ -374,7 +448,7 @@ mod tests {
         let held = tokio::net::TcpSocket::new_v4().unwrap();
         held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = ServerUrl::of_listener(held.local_addr().unwrap());
-        let remote = Remote::new(url);
+        let remote = Remote::new(url, &Trust::nobody()).unwrap();
         assert!(matches!(remote.probe().await, Probe::Silent(_)));
         let error = remote.maps().await.unwrap_err().to_string();
         assert!(

@@ -128,8 +128,7 @@ async fn listen(
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }
-    let span =
-        tracing::info_span!("events", map = listener.room.name().as_str(), address = %address.0);
+    let span = tracing::info_span!("events", session = %listener.session, map = listener.room.name().as_str(), address = %address.0);
     let origin = origin(address, Protocol::Rest);
     let told = async move {
         listener.run(origin).await;

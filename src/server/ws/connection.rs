@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapweave_proto::{Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits};
 use mapweave_storage::Origin;
-use tokio::net::TcpStream;
 
 use super::frame::{self, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
+use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
 
 /// Bytes read from a socket at once, into a buffer that all connections of a thread share.
@@ -28,7 +28,7 @@ thread_local! {
 /// A socket that was upgraded, and what it may do.
 pub struct Connection {
     /// The socket.
-    pub stream: Arc<TcpStream>,
+    pub stream: Arc<Stream>,
     /// Bytes that came right behind the handshake.
     pub early: Bytes,
     /// The largest message it may send, in bytes.
@@ -75,7 +75,7 @@ struct Running {
     /// While a message is not whole.
     share: Option<Share>,
     outbox: Arc<Outbox>,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     effects: Vec<Effect>,
     paused_until_ms: Option<u64>,
 }
@@ -269,7 +269,7 @@ impl Running {
             Ending::Lost | Ending::RoomGone => return,
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
-                tracing::info!(session = %self.peering.id, code, reason, "closed a connection");
+                tracing::info!(code, reason, "closed a connection");
                 closing(code, &reason)
             }
         };
@@ -279,7 +279,7 @@ impl Running {
 }
 
 /// Tells a socket why there is nothing for it behind it, as [`Connection::serve`] does at its end.
-pub async fn turn_away(stream: TcpStream, reason: &CloseReason) {
+pub async fn turn_away(stream: Stream, reason: &CloseReason) {
     let stream = Arc::new(stream);
     let outbox = Outbox::new(stream.clone(), 0);
     let last = closing(reason.code(), &reason.text());
@@ -287,7 +287,7 @@ pub async fn turn_away(stream: TcpStream, reason: &CloseReason) {
 }
 
 /// Feeds what has arrived to `reader`; whether anything has.
-pub(super) fn read_some(stream: &TcpStream, reader: &mut FrameReader) -> Result<bool, Ending> {
+pub(super) fn read_some(stream: &Stream, reader: &mut FrameReader) -> Result<bool, Ending> {
     let read = READ_BUFFER.with_borrow_mut(|buffer| {
         let count = stream.try_read(buffer)?;
         reader.feed(buffer.get(..count).unwrap_or_default());
@@ -331,18 +331,18 @@ pub(super) fn closing(code: u16, reason: &str) -> Bytes {
     frame::close_frame(code, reason)
 }
 
-pub(super) async fn say_last(outbox: &impl Waiting, stream: &TcpStream, last: Bytes) {
+pub(super) async fn say_last(outbox: &impl Waiting, stream: &Stream, last: Bytes) {
     outbox.put(last);
     // Whoever does not take the last frame in time does without.
     let _ = tokio::time::timeout(CLOSING, drain(outbox, stream)).await;
 }
 
-async fn drain(outbox: &impl Waiting, stream: &TcpStream) -> io::Result<()> {
+async fn drain(outbox: &impl Waiting, stream: &Stream) -> io::Result<()> {
     while outbox.has_backlog() {
         stream.writable().await?;
         outbox.flush()?;
     }
-    shut_down_writing(stream)?;
+    stream.finish().await?;
     // Closing with bytes unread would reset the connection and take the close frame from the peer.
     loop {
         stream.readable().await?;
@@ -354,11 +354,6 @@ async fn drain(outbox: &impl Waiting, stream: &TcpStream) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Ends our direction of the stream; what was written before still arrives.
-fn shut_down_writing(stream: &TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write)
 }
 
 impl Ending {

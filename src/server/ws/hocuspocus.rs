@@ -14,7 +14,6 @@ use mapweave_proto::{
     SocketEvent, Switchboard, ToRoom, limits,
 };
 use mapweave_storage::Origin;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{News, Wire};
@@ -23,12 +22,13 @@ use super::frame::{self, FrameReader, Incoming};
 use super::lanes::{Lane, Lanes};
 use crate::room::{RoomGone, RoomHandle, RoomPlace, Rooms};
 use crate::server::state::SocketPlace;
+use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
 
 /// A socket that was upgraded, its bounds, and the way to its maps.
 pub struct Socket<D> {
     /// The socket.
-    pub stream: Arc<TcpStream>,
+    pub stream: Arc<Stream>,
     /// Bytes that came right behind the handshake.
     pub early: Bytes,
     /// The largest message it may send, in bytes, without its address.
@@ -97,7 +97,7 @@ struct Running<D> {
     unfinished: Arc<Unfinished>,
     /// While a message is not whole.
     share: Option<Share>,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     paused_until_ms: Option<u64>,
     /// The map whose room was found to be gone.
     gone: Option<LaneId>,

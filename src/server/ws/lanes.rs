@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mapweave_proto::{CloseReason, LaneId, Refusal};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::backlog::{Backlog, News, Offered, Wire};
 use super::connection::Waiting;
 use crate::room::{Outgoing, Peer};
+use crate::server::stream::Stream;
 use crate::server::unfinished::Evict;
 
 /// Most maps that were left with something still on its way, before nothing more is read from the socket.
@@ -27,7 +27,7 @@ pub struct Lanes {
     queues: Mutex<Queues>,
     /// Rings for the connection's task when there is something it must do.
     wake: Notify,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
 }
 
 /// The queues of one socket.
@@ -70,7 +70,7 @@ pub struct Lane {
 
 impl Lanes {
     /// Nothing yet, for a socket that may have `bytes_max` bytes waiting beside those of its maps.
-    pub fn new(stream: Arc<TcpStream>, bytes_max: usize) -> Self {
+    pub fn new(stream: Arc<Stream>, bytes_max: usize) -> Self {
         Self {
             queues: Mutex::new(Queues::new(bytes_max)),
             wake: Notify::new(),
@@ -116,7 +116,8 @@ impl Lanes {
     fn write_or_ring(&self, queues: &mut Queues) {
         // An error is met again, and answered, by the connection's own task.
         let written = queues.write(|slices| self.stream.try_write_vectored(slices));
-        if written.is_err() || !queues.is_empty() || !queues.told.is_empty() {
+        let left = !queues.is_empty() || self.stream.has_unsent();
+        if written.is_err() || left || !queues.told.is_empty() {
             self.wake.notify_one();
         }
     }
@@ -139,12 +140,13 @@ impl Waiting for Lanes {
     }
 
     fn has_backlog(&self) -> bool {
-        !self.lock().is_empty()
+        !self.lock().is_empty() || self.stream.has_unsent()
     }
 
     fn flush(&self) -> io::Result<()> {
         self.lock()
-            .write(|slices| self.stream.try_write_vectored(slices))
+            .write(|slices| self.stream.try_write_vectored(slices))?;
+        self.stream.flush_some()
     }
 }
 

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mapweave_proto::{CloseReason, Refusal};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::backlog::{Backlog, News, Offered};
 use crate::room::{Outgoing, Peer};
+use crate::server::stream::Stream;
 use crate::server::unfinished::Evict;
 
 /// A session's messages on their way out, and its room's news for it.
@@ -21,12 +21,12 @@ pub struct Outbox {
     backlog: Mutex<Backlog>,
     /// Rings for the connection's task when there is something it must do.
     wake: Notify,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
 }
 
 impl Outbox {
     /// An empty outbox that writes to `stream` and keeps at most `bytes_max` bytes that wait.
-    pub fn new(stream: Arc<TcpStream>, bytes_max: usize) -> Self {
+    pub fn new(stream: Arc<Stream>, bytes_max: usize) -> Self {
         Self {
             backlog: Mutex::new(Backlog::new(bytes_max)),
             wake: Notify::new(),
@@ -51,7 +51,7 @@ impl Outbox {
 
     /// Whether bytes wait for the socket.
     pub fn has_backlog(&self) -> bool {
-        !self.lock().is_empty()
+        !self.lock().is_empty() || self.stream.has_unsent()
     }
 
     /// Whether the peer should not be listened to before it has read some of its answers.
@@ -64,7 +64,8 @@ impl Outbox {
     /// # Errors
     /// The socket's; the connection is over.
     pub fn flush(&self) -> io::Result<()> {
-        self.write(&mut self.lock())
+        self.write(&mut self.lock())?;
+        self.stream.flush_some()
     }
 
     /// What the room had to say since the last call.
@@ -80,7 +81,8 @@ impl Outbox {
         // An error is met again, and answered, by the connection's own task. It also asks for the difference
         // once a queue that was dropped has gone out, whoever wrote the last of it.
         let written = self.write(backlog);
-        if written.is_err() || !backlog.is_empty() || backlog.wants_difference() {
+        let left = !backlog.is_empty() || self.stream.has_unsent();
+        if written.is_err() || left || backlog.wants_difference() {
             self.wake.notify_one();
         }
     }
@@ -143,13 +145,13 @@ mod tests {
     use futures_util::FutureExt;
     use mapweave_proto::Message;
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
-    async fn connected() -> (Arc<TcpStream>, TcpStream) {
+    async fn connected() -> (Arc<Stream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let theirs = TcpStream::connect(listener.local_addr().unwrap());
         let (theirs, accepted) = tokio::join!(theirs, listener.accept());
-        (Arc::new(accepted.unwrap().0), theirs.unwrap())
+        (Arc::new(accepted.unwrap().0.into()), theirs.unwrap())
     }
 
     /// As [`Peer::send`], and tells what became of it.

@@ -19,11 +19,18 @@ export class Server {
   #folder = mkdtempSync(join(tmpdir(), 'mapweave-clients-'));
   #process = null;
   #errors = [];
+  #settings;
   port = 0;
+  /** Of somebody who may read everything, for the questions below; none where everybody may. */
+  token;
 
-  /** A running server; it is stopped and its folder removed when the test `t` ends. */
-  static async start(t) {
-    const server = new Server();
+  constructor(settings = []) {
+    this.#settings = settings.flatMap((setting) => ['--set', setting]);
+  }
+
+  /** A running server, with settings as in `room.keepalive_s=1`; it is stopped and its folder removed when the test `t` ends. */
+  static async start(t, settings) {
+    const server = new Server(settings);
     t.after(() => server.#remove());
     await server.restart();
     return server;
@@ -39,7 +46,8 @@ export class Server {
 
   /** Starts it on the port it had, or on a free one the first time. */
   async restart() {
-    const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.#folder], {
+    const listen = `127.0.0.1:${this.port}`;
+    const child = spawn(BINARY, ['serve', '--listen', listen, '--data', this.data, ...this.#settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: ENVIRONMENT,
       cwd: tmpdir(),
@@ -59,6 +67,16 @@ export class Server {
       return lines.map((line) => /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
     });
     this.port = Number(address[1]);
+  }
+
+  /** Its data folder. */
+  get data() {
+    return join(this.#folder, 'data');
+  }
+
+  /** SIGTERM: it stores what is left and says goodbye to its clients. Resolves when the process is gone. */
+  async stop() {
+    await this.#end('SIGTERM');
   }
 
   /** SIGKILL: no time to save anything. Resolves when the process is gone. */
@@ -87,14 +105,18 @@ export class Server {
 
   /** The document as the server has it, as one Yjs update; null if there is no such map. */
   async state(map) {
-    const response = await fetch(`${this.url}/api/v1/maps/${encodeURIComponent(map)}/state`);
+    const response = await this.#ask(`maps/${encodeURIComponent(map)}/state`);
     if (response.status === 404) return null;
     if (!response.ok) throw new Error(`GET state answered ${response.status}: ${await response.text()}`);
     return new Uint8Array(await response.arrayBuffer());
   }
 
   async maps() {
-    const response = await fetch(`${this.url}/api/v1/maps`);
-    return response.json();
+    return (await this.#ask('maps')).json();
+  }
+
+  #ask(path) {
+    const headers = this.token ? { authorization: `Bearer ${this.token}` } : {};
+    return fetch(`${this.url}/api/v1/${path}`, { headers });
   }
 }

@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 pub mod server;
+pub mod tunnel;
 pub mod wait;
 pub mod wire;
 
@@ -25,3 +26,4 @@ pub use http::Request;
 pub use random::Random;
 pub use raw::Raw;
 pub use server::Server;
+pub use tunnel::Tunnel;

@@ -91,8 +91,9 @@ impl Server {
                 panic!("the server ended ({status}): {}", process.err().join("\n"));
             }
             let out = process.out();
-            let line = out.first()?.strip_prefix("listening on http://")?;
-            Some(line.parse().expect("an address"))
+            let url = out.first()?.strip_prefix("listening on ")?;
+            let (_, address) = url.split_once("://").expect("a URL");
+            Some(address.parse().expect("an address"))
         })
         .await;
         self.endpoint = Endpoint::at(address);
@@ -127,6 +128,11 @@ impl Server {
         let status = process.wait().await;
         self.log.extend(process.err());
         status.code()
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     fn signal(&self, signal: Signal) {
