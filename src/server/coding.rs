@@ -46,7 +46,12 @@ mod tests {
         for plain in [&[][..], &["identity"], &["Identity, identity"], &[""]] {
             assert_eq!(coded(plain), None, "{plain:?}");
         }
-        for packed in [&["gzip"][..], &["identity", "zstd"], &["identity,br"], &["\u{7f}"]] {
+        for packed in [
+            &["gzip"][..],
+            &["identity", "zstd"],
+            &["identity,br"],
+            &["\u{7f}"],
+        ] {
             let answer = coded(packed).unwrap().into_response();
             assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
             assert_eq!(answer.headers()["accept-encoding"], "identity");

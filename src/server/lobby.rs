@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ struct Guests {
 pub struct Guest {
     lobby: Arc<Lobby>,
     number: u64,
+    asked: AtomicBool,
     gives_way: CancellationToken,
 }
 
@@ -48,7 +50,9 @@ impl Lobby {
         let mut guests = self.lock();
         let number = guests.next;
         guests.next = number.wrapping_add(1);
-        guests.by_number.insert(number, (address, gives_way.clone()));
+        guests
+            .by_number
+            .insert(number, (address, gives_way.clone()));
         *guests.by_address.entry(address).or_default() += 1;
         let evicted = (guests.by_number.len() > self.guests_max)
             .then(|| guests.evict())
@@ -61,6 +65,7 @@ impl Lobby {
         Guest {
             lobby: self.clone(),
             number,
+            asked: AtomicBool::new(false),
             gives_way,
         }
     }
@@ -76,7 +81,11 @@ impl Guests {
         let busiest = self.by_address.iter().max_by_key(|(_, count)| **count);
         let (busiest, _) = busiest?;
         let theirs = |(_, (address, _)): &(&u64, &(IpAddr, CancellationToken))| address == busiest;
-        let oldest = self.by_number.iter().find(theirs).map(|(number, _)| *number)?;
+        let oldest = self
+            .by_number
+            .iter()
+            .find(theirs)
+            .map(|(number, _)| *number)?;
         self.remove(oldest)
     }
 
@@ -95,7 +104,9 @@ impl Guests {
 impl Guest {
     /// It has asked for something: it waits here no more, and does not give way any more. A spare call does nothing.
     pub fn asks(&self) {
-        self.lobby.lock().remove(self.number);
+        if !self.asked.swap(true, Relaxed) {
+            self.lobby.lock().remove(self.number);
+        }
     }
 
     /// Completes when it has to go.

@@ -3,11 +3,14 @@
 //! Start at [`run`].
 
 mod accept;
+mod coding;
+mod conformance;
 mod document;
 mod events;
 mod features;
 mod forwarded;
 mod hocuspocus;
+mod lobby;
 mod maps;
 mod origin;
 mod page;
@@ -15,6 +18,7 @@ mod problem;
 mod protection;
 mod routes;
 mod socket;
+mod stalling;
 mod state;
 mod status;
 mod stream;
@@ -34,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use accept::listen;
+pub use conformance::serve_echo;
 pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub use ws::{backlog, frame};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use mapweave_proto::{Access, CloseReason, SessionId, SessionLimits};
 use mapweave_storage::Protocol;
 use tracing::Instrument;
@@ -13,6 +12,7 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::accept::PeerAddress;
 use super::problem::Problem;
+use super::stalling::Watched;
 use super::state::{App, Places, SocketPlace, map_name, origin};
 use super::stream::Stream;
 use super::ws::{Connection, Peering, switching_protocols, turn_away};
@@ -132,7 +132,7 @@ pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Stream, bytes::By
 }
 
 fn socket(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let parts = upgraded.downcast::<Watched>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

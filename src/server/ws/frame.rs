@@ -278,6 +278,11 @@ pub fn binary(payload: &[u8]) -> Bytes {
     framed(0x82, payload)
 }
 
+/// The same of a text.
+pub fn text(payload: &[u8]) -> Bytes {
+    framed(0x81, payload)
+}
+
 /// The answer to a ping.
 pub fn pong(payload: &[u8]) -> Bytes {
     framed(0x8a, payload)

@@ -2,6 +2,7 @@
 
 pub mod backlog;
 mod connection;
+pub mod echo;
 pub mod frame;
 mod hocuspocus;
 mod lanes;
