@@ -12,6 +12,7 @@ use warp::hyper::body::{Bytes, Incoming};
 use warp::hyper::upgrade::OnUpgrade;
 use warp::hyper::{Request, Response};
 
+use super::problem::Problem;
 use super::socket;
 use super::stalling::Watched;
 use super::stream::Stream;
@@ -45,7 +46,8 @@ pub async fn serve_echo(listener: TcpListener) -> io::Result<()> {
 fn upgrade(mut request: Request<Incoming>, tasks: &TaskTracker) -> warp::reply::Response {
     let queue = match request.uri().path() {
         "/hocuspocus" => Queue::OfManyMaps,
-        _ => Queue::OfOneMap,
+        path if path.starts_with("/ws/") => Queue::OfOneMap,
+        _ => return Problem::not_found().into_response(),
     };
     let answer: Response<()> = match socket::handshake(request.method(), request.headers()) {
         Ok(answer) => answer,

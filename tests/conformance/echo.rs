@@ -6,7 +6,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 #[tokio::main]
-#[allow(clippy::print_stdout, reason = "whoever runs it reads the address there")]
+#[allow(
+    clippy::print_stdout,
+    reason = "whoever runs it reads the address there"
+)]
 async fn main() -> io::Result<()> {
     let listener = mapweave::server::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     println!("listening on {}", listener.local_addr()?);

@@ -30,10 +30,8 @@ fn flood(server: Endpoint, first_client: u64) -> Attack {
             }
         };
         // An end is an end, whatever its reason.
-        let _ = tokio::join!(
-            sending,
-            tokio::io::copy(&mut reading, &mut tokio::io::sink())
-        );
+        let mut nowhere = tokio::io::sink();
+        let _ = tokio::join!(sending, tokio::io::copy(&mut reading, &mut nowhere));
     })
 }
 
