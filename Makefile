@@ -16,6 +16,7 @@ SEED ?=
 T ?= update_path
 
 MAPDOC_SOURCES := $(shell find web/src/mapdoc -type f -not -name '*.test.ts')
+PROVIDER_SOURCES := $(shell find web/src/provider -type f -not -name '*.test.ts')
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
@@ -72,7 +73,7 @@ release: need-cargo web
 
 demo-data: target/demo/us-counties.geojson
 
-client-tests: tests/clients/node_modules/.ready web/dist-mapdoc/index.js
+client-tests: tests/clients/node_modules/.ready web/dist-mapdoc/index.js web/dist-provider/index.js
 
 # --- what the targets above are made of ---
 
@@ -81,9 +82,12 @@ web/dist/index.html: web/node_modules/.ready web/scripts/basemap.mjs web/scripts
 	cd web && $(NPM) run build
 	@touch $@ src/server/page.rs
 
-# The package of the map document, as it would be published.
-web/dist-mapdoc/index.js: web/node_modules/.ready web/scripts/mapdoc-package.mjs $(MAPDOC_SOURCES)
+# The packages of the map document and of the provider, as they would be published.
+web/dist-mapdoc/index.js: web/node_modules/.ready web/scripts/package.mjs $(MAPDOC_SOURCES)
 	cd web && $(NPM) run build:mapdoc
+
+web/dist-provider/index.js: web/node_modules/.ready web/scripts/package.mjs $(PROVIDER_SOURCES)
+	cd web && $(NPM) run build:provider
 
 target/demo/us-counties.geojson: web/node_modules/.ready web/scripts/demo-data.mjs web/scripts/antimeridian.mjs
 	node web/scripts/demo-data.mjs target/demo

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use mapweave_proto::MapName;
 use mapweave_storage::StoreError;
 
+use crate::auth::{GateError, KeyError, MintError};
 use crate::config::ConfigProblems;
 use crate::formats::ExportError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
@@ -46,6 +47,15 @@ pub enum Error {
     /// The configuration has problems.
     #[error(transparent)]
     Config(#[from] ConfigProblems),
+    /// Who may enter cannot be told.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A key is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A token cannot be made or taken back.
+    #[error(transparent)]
+    Mint(#[from] MintError),
     /// Messages or figures cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -197,7 +207,8 @@ impl Error {
     /// The exit that goes with it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Config(_) => Exit::BadUsage,
+            Self::Usage(_) | Self::Config(_) | Self::Key(_) => Exit::BadUsage,
+            Self::Gate(GateError::Key(_) | GateError::Webhook(_)) => Exit::BadUsage,
             _ => Exit::Failed,
         }
     }

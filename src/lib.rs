@@ -4,6 +4,7 @@
 //! durable before it is acknowledged, merges without locks, and stays in the log as history.
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 mod error;

@@ -43,6 +43,7 @@ pub mod limits;
 mod message;
 mod session;
 mod state_vector;
+mod unsent;
 mod update;
 mod varint;
 
@@ -56,6 +57,10 @@ pub use session::{
     SocketEffect, SocketEvent, Switchboard, ToRoom,
 };
 pub use state_vector::StateVector;
+pub use unsent::{
+    UNSENT_EDITS_MAX, UNSENT_MAGIC, UNSENT_MEDIA_TYPE, UNSENT_TEXT_BYTES_MAX, UnsentEdit,
+    UnsentEdits, UnsentError,
+};
 pub use update::{
     ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,
     Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned, Verdict, concat, extend, scan,

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use mapweave_proto::MapName;
 
 use super::target::ServerUrl;
+use super::token::Lifetime;
+use crate::auth::{Algorithm, MapPattern, Role, Secret};
 use crate::config::{self, Given, Purpose};
 use crate::tls::Fingerprint;
 
@@ -60,6 +62,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Store a snapshot of maps, so that they load fast; their history stays whole
     Compact(CompactArgs),
+    /// Make a token, which opens maps to whoever has it; make keys, and take tokens back
+    Token(TokenArgs),
     /// Check this machine, the data folder and the configuration, and say what to do
     Doctor(DoctorArgs),
 }
@@ -73,7 +77,7 @@ pub struct ServeArgs {
     /// Folder of the store [default: ./data] [env: MAPWEAVE_DATA]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Let everybody who reaches the server read and edit every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
+    /// Let in those without a token; without keys that means everybody, as owners of every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
     #[arg(long)]
     allow_anonymous: bool,
     /// Speak TLS with the certificate in this file (PEM, its chain behind it) [env: MAPWEAVE_TLS_CERT]
@@ -104,6 +108,10 @@ pub struct TargetArgs {
     /// Trust the certificate with this SHA-256 fingerprint, the server's or its authority's, and no other [env: MAPWEAVE_PIN]
     #[arg(long, value_name = "FINGERPRINT")]
     pub(super) pin: Option<Fingerprint>,
+    /// Who you are to that server: a token; better in the variable, since others on this machine see what is written here
+    /// [env: MAPWEAVE_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<Secret>,
 }
 
 /// Arguments of `import`.
@@ -207,6 +215,98 @@ pub struct CompactArgs {
     pub(super) target: TargetArgs,
 }
 
+/// Arguments of `token`.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = TOKEN_EXAMPLES
+)]
+pub struct TokenArgs {
+    /// What else to do.
+    #[command(subcommand)]
+    pub(super) command: Option<TokenCommand>,
+    /// Maps that it opens: a name in which * stands for any characters within a segment and ** for any at all; several
+    /// times for several
+    #[arg(long = "map", value_name = "PATTERN", required = true)]
+    pub(super) maps: Vec<MapPattern>,
+    /// What its bearer may do there: viewer, commenter, editor, owner or relay
+    #[arg(long, value_name = "ROLE", required = true)]
+    pub(super) role: Option<Role>,
+    /// Who it is for: an id that stays the same for a person, and lies in the log beside every edit
+    #[arg(long, value_name = "ID")]
+    pub(super) user: Option<String>,
+    /// What people call them
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// How long it is good: 90s, 30m, 8h, 30d or never
+    #[arg(long, value_name = "TIME", default_value = "8h")]
+    pub(super) expires: Lifetime,
+    /// File of the key that signs it [default: auth.keys_file, else auth.secret]
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+}
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  mapweave token keygen > keys.json && chmod 600 keys.json
+  mapweave token --key keys.json --map 'north/**' --role editor --user eva --name 'Eva M.' --expires 30d
+  mapweave token revoke --user eva --server http://127.0.0.1:8080";
+
+/// What else can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a key that signs and checks tokens, as a JSON Web Key
+    Keygen(KeygenArgs),
+    /// Take a token back, or all tokens of a person; who is in with one is sent away at once
+    Revoke(RevokeArgs),
+    /// List what was taken back
+    ListRevoked(ListRevokedArgs),
+}
+
+/// Arguments of `token keygen`.
+#[derive(Debug, clap::Args)]
+pub struct KeygenArgs {
+    /// hs256: one secret for those who make tokens and those who check them. eddsa: a key in two halves, of which the
+    /// public one only checks
+    #[arg(long, value_name = "ALG", default_value = "hs256", value_parser = super::token::algorithm)]
+    pub(super) alg: Algorithm,
+    /// Print the public half of the eddsa keys in this file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "alg")]
+    pub(super) public: Option<PathBuf>,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, clap::Args)]
+pub struct RevokeArgs {
+    /// The token with this id (jti), which is told when it is made
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "user",
+        conflicts_with = "user"
+    )]
+    pub(super) id: Option<String>,
+    /// All tokens of this person so far
+    #[arg(long, value_name = "ID")]
+    pub(super) user: Option<String>,
+    /// Only tokens issued before this time, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "SECONDS", requires = "user")]
+    pub(super) before: Option<u64>,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
+/// Arguments of `token list-revoked`.
+#[derive(Debug, clap::Args)]
+pub struct ListRevokedArgs {
+    /// Tell the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+}
+
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
@@ -258,6 +358,13 @@ impl Args {
             | Command::Verify(VerifyArgs { target, .. })
             | Command::Compact(CompactArgs { target, .. })
             | Command::Doctor(DoctorArgs { target, .. }) => target.data.as_ref(),
+            Command::Token(token) => match &token.command {
+                Some(
+                    TokenCommand::Revoke(RevokeArgs { target, .. })
+                    | TokenCommand::ListRevoked(ListRevokedArgs { target, .. }),
+                ) => target.data.as_ref(),
+                Some(TokenCommand::Keygen(_)) | None => None,
+            },
         };
         flag("data", data, "--data");
         let purpose = if matches!(self.command, Command::Serve(_)) {

@@ -16,6 +16,7 @@ mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token;
 mod verify;
 
 use std::ffi::OsString;
@@ -87,6 +88,7 @@ fn dispatch(
         Command::Maps(maps) => maps::run(&maps, &config, environment, console),
         Command::Verify(verify) => verify::run(&verify, &config, environment, console),
         Command::Compact(compact) => compact::run(&compact, &config, environment, console),
+        Command::Token(token) => token::run(&token, &config, environment, console),
         Command::Doctor(doctor) => doctor::run(&doctor, &given, environment, console),
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::console::Console;
 use super::target::{Intent, open_store};
+use crate::auth::{Gate, system_clock};
 use crate::config::Config;
 use crate::tls::{self, Identity};
 use crate::{Error, Exit, server, telemetry};
@@ -60,6 +61,8 @@ pub(super) async fn serve(
     let store = Arc::new(open_store(&config, Intent::Create)?);
     let identity = Identity::open(&config)?;
     let reload = reloads()?;
+    let log: Arc<dyn UpdateLog> = store.clone();
+    let gate = Gate::open(&config, log.clone(), system_clock()).await?;
     let handle = telemetry::metrics()?;
     let render = handle.clone();
     let scheme = if identity.is_some() { "https" } else { "http" };
@@ -69,17 +72,13 @@ pub(super) async fn serve(
         say_whom_to_trust(identity, address, &config, console);
     }
     tracing::info!(%address, scheme, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    if config.listen.ip().is_loopback() {
-        tracing::info!("everybody on this machine may read and edit every map");
-    } else {
-        tracing::warn!("everybody who reaches this address may read and edit every map");
-    }
-    let log: Arc<dyn UpdateLog> = store.clone();
+    say_who_may_enter(&gate, config.listen);
     let running = server::run(
         listener,
         identity.clone(),
         Arc::new(config),
         log,
+        gate,
         Arc::new(move || render.render()),
         shutdown,
     );
@@ -156,6 +155,23 @@ async fn keep_identity(identity: Option<Arc<Identity>>, mut reload: Signal) {
 fn reloads() -> Result<Signal, Error> {
     signal(SignalKind::hangup())
         .map_err(Error::io("watch for signals to", Path::new("this process")))
+}
+
+fn say_who_may_enter(gate: &Gate, listen: SocketAddr) {
+    match (gate.is_wide_open(), gate.anonymous()) {
+        (true, _) if listen.ip().is_loopback() => {
+            tracing::info!("no key is set: everybody on this machine is an owner of every map");
+        }
+        (true, _) => {
+            tracing::warn!(
+                "no key is set: everybody who reaches this address is an owner of every map"
+            );
+        }
+        (false, Some(role)) => {
+            tracing::warn!(%role, "those without a token have this role in every map");
+        }
+        (false, None) => tracing::info!("nobody enters without a token"),
+    }
 }
 
 /// Every connection is an open file, and shells give out few of them; up to the hard limit we may help ourselves.

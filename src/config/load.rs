@@ -20,9 +20,10 @@ pub const DEFAULT_FILE: &str = "mapweave.toml";
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Variables that are no settings but stand for flags of the command line.
-const OTHER_VARIABLES: [&str; 4] = [
+const OTHER_VARIABLES: [&str; 5] = [
     "MAPWEAVE_CONFIG",
     "MAPWEAVE_SERVER",
+    "MAPWEAVE_TOKEN",
     "MAPWEAVE_CA",
     "MAPWEAVE_PIN",
 ];
@@ -72,7 +73,8 @@ impl Config {
         } = loading;
         let folder = environment.folder();
         config.data = folder.join(config.data);
-        for file in [&mut config.tls.cert, &mut config.tls.key] {
+        let Config { tls, auth, .. } = &mut config;
+        for file in [&mut tls.cert, &mut tls.key, &mut auth.keys_file] {
             *file = file.take().map(|file| folder.join(file));
         }
         if problems.is_empty() {
@@ -359,17 +361,19 @@ impl Loading {
         self.problem(key, source, what.to_owned());
     }
 
-    /// Anybody who reaches the server may edit: on loopback those on this machine, elsewhere only if that is meant.
+    /// Without keys anybody who reaches the server owns it: on loopback those on this machine, elsewhere only if that is
+    /// meant.
     fn check_exposure(&mut self) {
         let listen: SocketAddr = self.config.listen;
-        if !listen.ip().is_loopback() && !self.config.allow_anonymous {
+        let guarded = self.config.auth.is_set() || self.config.allow_anonymous;
+        if !listen.ip().is_loopback() && !guarded {
             let source = self
                 .sources
                 .get("listen")
                 .cloned()
                 .unwrap_or(Source::Default);
             let what = format!(
-                "other machines reach {listen}, and everybody who does could read and edit every map: listen on 127.0.0.1, or say that this is meant with --allow-anonymous (allow_anonymous = true)"
+                "other machines reach {listen}, and everybody who does could read, edit and delete every map. Make a key with `mapweave token keygen > keys.json` and name it as auth.keys_file (docs/auth.md), or listen on 127.0.0.1, or say that this is meant with --allow-anonymous (allow_anonymous = true)"
             );
             self.problem("listen", source, what);
         }

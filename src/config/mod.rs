@@ -17,6 +17,6 @@ pub use parse::Rule;
 pub use problem::{ConfigProblem, ConfigProblems, Source, nearest};
 pub use reference::{help, reference};
 pub use settings::{
-    Config, FRAME_OVERHEAD_BYTES, Key, Limits, Log, LogFormat, ProxyHeader, Room, Server, Storage,
-    Tls, keys,
+    Auth, Config, FRAME_OVERHEAD_BYTES, Key, Limits, Log, LogFormat, ProxyHeader, Room, Server,
+    Storage, Tls, keys,
 };

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use crate::auth::{SECRET_BYTES_MIN, Secret};
+
 /// A value as it was given, before anybody knows what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Raw {
@@ -52,6 +54,14 @@ pub enum Rule {
     Address,
     /// A path.
     Path,
+    /// A file, or nothing.
+    File,
+    /// Words, or nothing.
+    Text,
+    /// A text that is never shown, or nothing.
+    Secret,
+    /// An address that starts with `http://`, or nothing.
+    Url,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A filter of log messages.
@@ -260,14 +270,56 @@ impl Setting for String {
     }
 }
 
+/// Nothing is written as an empty text.
 impl Setting for Option<PathBuf> {
-    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
-        PathBuf::parse(raw, rule).map(Some)
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a path")?;
+        Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from))
     }
 
-    fn show(&self, rule: Rule) -> String {
-        let path = self.as_ref().map(|path| path.show(rule));
-        path.unwrap_or_else(|| "none".to_owned())
+    fn show(&self, _: Rule) -> String {
+        let shown = self.as_ref().map(|path| path.display().to_string());
+        shown.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+/// Nothing is written as an empty text.
+impl Setting for Option<String> {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let text = raw.text("a string")?.trim();
+        let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
+        let url = text.strip_prefix("http://").is_some_and(has_host);
+        if rule == Rule::Url && !url && !text.is_empty() {
+            return Err(
+                "this is no address of a service: write http://127.0.0.1:9000/path".to_owned(),
+            );
+        }
+        Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned))
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.clone().unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+/// What is wrong with a secret is told without it.
+impl Setting for Secret {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a secret")?.trim();
+        match text.len() {
+            0 | SECRET_BYTES_MIN.. => Ok(Self::new(text)),
+            bytes => Err(format!(
+                "the secret has {bytes} bytes: give at least {SECRET_BYTES_MIN} random ones"
+            )),
+        }
+    }
+
+    fn show(&self, _: Rule) -> String {
+        if self.is_empty() { "none" } else { "set" }.to_owned()
     }
 }
 

@@ -65,7 +65,10 @@ fn allowed(rule: Rule) -> String {
         }
         Rule::Switch => "true, false".to_owned(),
         Rule::Address => "address:port".to_owned(),
-        Rule::Path => "path".to_owned(),
+        Rule::Path | Rule::File => "path".to_owned(),
+        Rule::Text => "text".to_owned(),
+        Rule::Secret => "32 bytes or more".to_owned(),
+        Rule::Url => "http://…".to_owned(),
         Rule::Choice(words) => words.join(", "),
         Rule::Filter => "log filter".to_owned(),
         Rule::Hosts => "host names".to_owned(),

@@ -11,6 +11,7 @@ use mapweave_proto::limits::{
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
 use super::parse::{Raw, Rule, Setting};
+use crate::auth::{Role, Secret};
 use crate::room::HELD_EXPIRY_MS;
 
 const KIB: u64 = 1 << 10;
@@ -55,6 +56,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         Log::KEYS,
         Server::KEYS,
         Tls::KEYS,
+        Auth::KEYS,
         Limits::KEYS,
         Room::KEYS,
         Storage::KEYS,
@@ -119,8 +121,9 @@ settings! {
         listen: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080), Rule::Address;
         /// Folder of the store. A relative path starts at the folder that the command runs in.
         data: PathBuf = PathBuf::from("./data"), Rule::Path;
-        /// Whether anybody who reaches the server may read and edit every map. Needed to listen on an address
-        /// that other machines reach; on loopback it is so without saying.
+        /// Whether those without a token are let in. Where neither keys nor a webhook are set they are owners of every
+        /// map, which has to be said to listen on an address that other machines reach; on loopback it is so without
+        /// saying. Beside keys or a webhook they are what `auth.anonymous_role` says.
         allow_anonymous: bool = false, Rule::Switch;
     } with {
         /// `[log]`: what is written to standard error.
@@ -129,6 +132,8 @@ settings! {
         server: Server,
         /// `[tls]`: TLS on the port itself.
         tls: Tls,
+        /// `[auth]`: who may do what.
+        auth: Auth,
         /// `[limits]`: what one client, one map and the whole server may use.
         limits: Limits,
         /// `[room]`: live maps.
@@ -185,6 +190,29 @@ settings! {
 }
 
 settings! {
+    /// Who may do what.
+    Auth "auth." |config| config.auth => {
+        /// File of the keys that sign and check tokens: a JSON Web Key or a set of them, as `mapweave token keygen` makes
+        /// them. The first key that can sign signs; all of them check, so that keys can be replaced one after the other.
+        keys_file: Option<PathBuf> = None, Rule::File;
+        /// A secret of at least 32 bytes that signs and checks tokens with HS256, beside the keys of the file or instead
+        /// of them. Better in the environment than in a file that others read.
+        secret: Secret = Secret::default(), Rule::Secret;
+        /// What this server is called in the `aud` of tokens. Where it is set, tokens must name it; where it is not,
+        /// tokens must name nobody.
+        audience: Option<String> = None, Rule::Text;
+        /// How far the clocks of those who make tokens may be off, in seconds.
+        leeway_s: u64 = 30, Rule::Seconds { min: 0, max: 300 };
+        /// What those without a token may do where `allow_anonymous` is set beside keys or a webhook.
+        anonymous_role: Role = Role::Viewer, Rule::Choice(&["viewer", "commenter", "editor", "owner"]);
+        /// Address (`http://…`) of a service that is asked about tokens which no key of ours has signed.
+        webhook_url: Option<String> = None, Rule::Url;
+        /// A secret that goes with every question to the webhook, as a bearer's token.
+        webhook_secret: Secret = Secret::default(), Rule::Secret;
+    }
+}
+
+settings! {
     /// What one client, one map and the whole server may use.
     Limits "limits." |config| config.limits => {
         /// Largest update on any path, in bytes. At most what one record of the log can hold.
@@ -203,6 +231,13 @@ settings! {
         sessions_max: usize = 16_384, Rule::Count { min: 1, max: 1_000_000 };
         /// Sessions at once in one map.
         sessions_per_map_max: usize = 4_096, Rule::Count { min: 1, max: 1_000_000 };
+        /// Sessions at once of one person, by the `sub` of their tokens, over all their devices.
+        sessions_per_user_max: usize = 512, Rule::Count { min: 1, max: 1_000_000 };
+        /// Maps that one person, or those without a name at one address, have open at once.
+        maps_per_user_max: usize = 512, Rule::Count { min: 1, max: 1_000_000 };
+        /// Sessions at once of those without a name, by address; generous, since a crew comes from one. Not counted on
+        /// loopback, where a proxy may stand for everybody.
+        sessions_per_address_max: usize = 4_096, Rule::Count { min: 1, max: 1_000_000 };
         /// Open connections at once; further ones wait in the system's queue.
         connections_max: usize = 17_408, Rule::Count { min: 1, max: 1_000_000 };
         /// How long the other end of a connection may leave unanswered what it is sent before it is taken for gone, in
@@ -326,5 +361,27 @@ impl Setting for LogFormat {
             Self::Text => "text".to_owned(),
             Self::Json => "json".to_owned(),
         }
+    }
+}
+
+impl Auth {
+    /// Whether anything tells who somebody is.
+    pub fn is_set(&self) -> bool {
+        !self.secret.is_empty() || self.keys_file.is_some() || self.webhook_url.is_some()
+    }
+}
+
+impl Setting for Role {
+    fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
+        let (Raw::Text(text), Rule::Choice(words)) = (raw, rule) else {
+            return Err("a role in words is wanted, as in \"viewer\"".to_owned());
+        };
+        let found = words.iter().find(|word| **word == text.trim());
+        let role = found.and_then(|word| word.parse().ok());
+        role.ok_or_else(|| format!("the role is one of {}", words.join(", ")))
+    }
+
+    fn show(&self, _: Rule) -> String {
+        self.name().to_owned()
     }
 }

@@ -18,8 +18,12 @@ pub use shares::{
     PRESENCE_BYTES_MAX, PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
 };
 
-/// Most clients that one map remembers, present or recently gone. A client beyond it is not shown.
+/// Most clients that one map shows. For one more, some of whoever speaks for most of them are not shown any more.
 pub const PRESENCE_CLIENTS_MAX: usize = 20_000;
+
+/// Most clients that one map remembers, present or recently gone, but for those whose going is about to be told. Twice as many,
+/// so that forgetting, which looks at all, is as rare as thousands of new ones.
+const REMEMBERED_MAX: usize = 2 * PRESENCE_CLIENTS_MAX;
 
 /// How far somebody who does not own a client may raise its clock: a client that comes back on another socket is a few
 /// steps ahead. Whoever could raise it to the last number there is would silence its owner for ever.
@@ -109,8 +113,8 @@ impl Presence {
 
     /// Room for one client more; not for somebody who speaks for more than anybody else.
     fn make_room(&mut self, session: SessionId, now_ms: u64) -> bool {
-        if self.clients.len() >= PRESENCE_CLIENTS_MAX {
-            // Clients that left give way first, whatever their clocks were good for.
+        if self.clients.len() >= REMEMBERED_MAX {
+            // Whatever their clocks were good for.
             self.forget_gone();
         }
         if self.shares.clients() < PRESENCE_CLIENTS_MAX {

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use warp::http::{StatusCode, header};
 use warp::hyper::body::Incoming;
 use warp::hyper::service::Service;
 use warp::hyper::{self, Request};
@@ -22,6 +23,7 @@ use warp::{Filter, Reply};
 use super::coding;
 use super::forwarded::Proxies;
 use super::lobby::{Guest, Lobby};
+use super::methods::Asked;
 use super::origin::HostPolicy;
 use super::problem::Problem;
 use super::protection::Protection;
@@ -155,11 +157,15 @@ async fn serve_one<S>(
     http.timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(64 << 10);
+    let stream = Watched::new(stream);
+    let progress = stream.progress();
+    let requests = progress.clone();
     let guest = Arc::new(guest);
     let waiting = guest.clone();
     let guarded = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let begun = Instant::now();
         guest.asks();
+        let waiting = requests.request();
         let (client, scheme) = options
             .proxies
             .look_through(address, scheme, request.headers());
@@ -167,13 +173,21 @@ async fn serve_one<S>(
             check(&options.hosts, &request, scheme).or_else(|| coding::refused(request.headers()));
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(scheme);
+        let asked = Asked::default();
+        request.extensions_mut().insert(asked.clone());
         let answer = turned_away.is_none().then(|| service.call(request));
         let options = options.clone();
         async move {
+            let _waiting = waiting;
             let mut answer = match (answer, turned_away) {
                 (Some(answer), _) => answer.await?,
                 (None, problem) => problem.unwrap_or_else(Problem::not_found).into_response(),
             };
+            if answer.status() == StatusCode::METHOD_NOT_ALLOWED
+                && let Some(allow) = asked.allow()
+            {
+                answer.headers_mut().insert(header::ALLOW, allow);
+            }
             options.protection.put_on(&mut answer, scheme);
             let status = answer.status().as_str().to_owned();
             metrics::counter!("mapweave_http_requests_total", "status" => status).increment(1);
@@ -181,8 +195,6 @@ async fn serve_one<S>(
             Ok::<_, Infallible>(answer)
         }
     });
-    let stream = Watched::new(stream);
-    let progress = stream.progress();
     let connection = http.serve_connection(stream, guarded).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

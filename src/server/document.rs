@@ -1,82 +1,235 @@
 //! `/api/v1/maps/{map}/state`: the document as a Yjs update, read and written over plain HTTP.
+//!
+//! A state has a strong tag that names a place of the map's log and its bytes. While it is downloaded it is pinned, so that
+//! a download over a link that breaks goes on where it broke (`Range` with `If-Range`).
+
+mod encode;
+mod pins;
+mod range;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use mapweave_proto::{StateVector, scan};
+use mapweave_proto::{Seq, StateVector, scan};
 use mapweave_storage::Protocol;
 use serde::Deserialize;
 use serde_json::json;
 use warp::Reply;
-use warp::http::{Response, StatusCode, header};
+use warp::http::{HeaderMap, Response, StatusCode, header};
 
-use super::accept::PeerAddress;
+use self::encode::Encoding;
+use self::range::{Asked, ENCODING_MARK, Part};
+use super::entrance::{Caller, Entered};
+use super::events::{Epoch, Place};
 use super::problem::Problem;
-use super::state::{App, origin};
+use super::state::App;
 use super::upload::{self, Upload, UploadLimits};
-use crate::room::IfUnknown;
+use crate::auth::Role;
+use crate::room::{IfUnknown, RoomHandle};
+
+pub use self::pins::{Pinned, Pins};
 
 /// The only media type of a posted update. Pages of other origins cannot send it without asking first.
 pub const UPDATE_MEDIA_TYPE: &str = "application/octet-stream";
+
+/// Digits of the hash in a tag: 64 bits, beside the place of the log.
+const HASH_DIGITS: usize = 16;
+
+/// How often pinned states are looked through while there are any.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// The update of a map that nobody has written to.
+const EMPTY_UPDATE: Bytes = Bytes::from_static(&[0, 0]);
 
 /// Query of GET `state`. Others are passed over, as cache busters are common.
 #[derive(Debug, Default, Deserialize)]
 pub struct StateQuery {
     /// State vector that the reader has, in base64url.
     sv: Option<String>,
+    /// What a map that is not there is.
+    #[serde(default)]
+    unknown: Unknown,
 }
 
-/// GET `/api/v1/maps/{map}/state[?sv=]`.
+/// What a reader takes a map for that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unknown {
+    /// An error: it asked for something that it believes is there.
+    #[default]
+    Refused,
+    /// Empty: it would be made by the first edit.
+    Empty,
+}
+
+/// GET and HEAD `/api/v1/maps/{map}/state[?sv=][&unknown=empty]`.
 pub async fn read(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: StateQuery,
-    if_none_match: Option<String>,
+    headers: HeaderMap,
 ) -> Result<warp::reply::Response, Problem> {
     let have = match query.sv.as_deref() {
         None | Some("") => StateVector::default(),
         Some(text) => state_vector(text)?,
     };
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let asked = Asked::read(&headers);
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let room = match entered.await {
+        Err(problem) if query.unknown == Unknown::Empty && problem.is_unknown_map() => {
+            let empty = Pinned {
+                tag: "\"none\"".into(),
+                bytes: EMPTY_UPDATE,
+                seq: Seq::ZERO,
+                whole: true,
+            };
+            return answer(empty, &asked, &headers, None).await;
+        }
+        entered => entered?.room,
+    };
+    let epoch = Epoch::of(app.rooms.store().identity(), room.doc());
+    let state = match pinned(&app, &room, &asked) {
+        Some(state) => state,
+        None => present(&app, &room, have, epoch).await?,
+    };
+    answer(state, &asked, &headers, Some(epoch)).await
+}
+
+/// The bytes that a broken download began with, if they are still there.
+fn pinned(app: &App, room: &RoomHandle, asked: &Asked) -> Option<Pinned> {
+    app.pins.find(room.doc(), asked.of()?, Instant::now())
+}
+
+/// The state as it is, under a tag that stays with these bytes.
+async fn present(
+    app: &Arc<App>,
+    room: &RoomHandle,
+    have: StateVector,
+    epoch: Epoch,
+) -> Result<Pinned, Problem> {
     let whole = have.is_empty();
     let state = room.state(have).await?;
-    let tag = format!(
-        "\"{}\"",
-        blake3::hash(&state.update)
-            .to_hex()
-            .get(..32)
-            .unwrap_or_default()
-    );
+    let (doc, now) = (room.doc(), Instant::now());
+    if whole && let Some(pinned) = app.pins.whole_at(doc, state.seq, now) {
+        return Ok(pinned);
+    }
+    let place = Place {
+        epoch,
+        seq: state.seq,
+    };
+    // Nobody promises that one state is always encoded alike.
+    let hash = blake3::hash(&state.update).to_hex();
+    let hash: String = hash.chars().take(HASH_DIGITS).collect();
+    let pinned = Pinned {
+        tag: format!("\"{place}.{hash}\"").into(),
+        bytes: state.update,
+        seq: state.seq,
+        whole,
+    };
+    if app.pins.pin(doc, &pinned, now) {
+        app.tasks.spawn(sweep(app.clone()));
+    }
+    tell_pinned(app);
+    Ok(pinned)
+}
+
+/// Lets go of pinned states as their time comes, until none is left.
+async fn sweep(app: Arc<App>) {
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+        let is_left = app.pins.sweep(Instant::now());
+        tell_pinned(&app);
+        if !is_left {
+            return;
+        }
+    }
+}
+
+fn tell_pinned(app: &App) {
+    metrics::gauge!("mapweave_pinned_states_bytes").set(app.pins.bytes() as f64);
+}
+
+async fn answer(
+    state: Pinned,
+    asked: &Asked,
+    headers: &HeaderMap,
+    epoch: Option<Epoch>,
+) -> Result<warp::reply::Response, Problem> {
+    let length = state.bytes.len();
+    let mut tag = state.tag.to_string();
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, UPDATE_MEDIA_TYPE)
         .header(header::CACHE_CONTROL, "no-cache")
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::VARY, "accept-encoding")
         .header("mapweave-seq", state.seq.0)
-        .header("mapweave-whole", if whole { "1" } else { "0" })
-        .header(header::ETAG, &tag);
-    let known = if_none_match
-        .is_some_and(|tags| tags.split(',').any(|t| t.trim() == tag || t.trim() == "*"));
-    let body = if known {
-        response = response.status(StatusCode::NOT_MODIFIED);
-        Bytes::new()
-    } else {
-        state.update
+        .header("mapweave-whole", if state.whole { "1" } else { "0" });
+    if let Some(epoch) = epoch {
+        response = response.header("mapweave-epoch", epoch.to_string());
+    }
+    let body = match asked.answer(&tag, length) {
+        Part::Known => {
+            response = response.status(StatusCode::NOT_MODIFIED);
+            Bytes::new()
+        }
+        Part::Outside => {
+            response = response
+                .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                .header(header::CONTENT_RANGE, format!("bytes */{length}"));
+            Bytes::new()
+        }
+        Part::Some { start, end } => {
+            let last = end.saturating_sub(1);
+            response = response.status(StatusCode::PARTIAL_CONTENT).header(
+                header::CONTENT_RANGE,
+                format!("bytes {start}-{last}/{length}"),
+            );
+            state.bytes.slice(start..end)
+        }
+        Part::Whole => match encoded(&state.bytes, asked, headers).await {
+            Some((encoding, body)) => {
+                response = response.header(header::CONTENT_ENCODING, encoding.name());
+                tag.insert_str(
+                    tag.len().saturating_sub(1),
+                    &format!("{ENCODING_MARK}{}", encoding.name()),
+                );
+                body
+            }
+            None => state.bytes,
+        },
     };
     response
+        .header(header::ETAG, tag)
         .body(body.into())
         .map_err(|error| Problem::unavailable(error.to_string()))
+}
+
+/// Bytes made smaller for a client that takes all of them at once; ranges are of the bytes as they are.
+async fn encoded(bytes: &Bytes, asked: &Asked, headers: &HeaderMap) -> Option<(Encoding, Bytes)> {
+    if asked.wants_range() {
+        return None;
+    }
+    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    let encoding = Encoding::choose(accepted)?;
+    Some((encoding, encoding.encode(bytes).await?))
 }
 
 /// POST `/api/v1/maps/{map}/state`: answers once the update is durable. One that is too large to be one update is
 /// written in pieces once all of it has arrived and was checked.
 pub async fn write<S, B, E>(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     (media_type, declared_bytes): (Option<String>, Option<u64>),
     body: S,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem>
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -85,7 +238,8 @@ where
 {
     upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Open)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
+    let Entered { room, permit } = entered.await?;
     let limits = &app.config.limits;
     let limits = UploadLimits {
         update_bytes_max: limits.update_bytes_max,
@@ -96,8 +250,9 @@ where
     let into = upload::Intake {
         spool: Some(&app.spool),
         unfinished: &app.unfinished,
+        stop: &app.stop,
     };
-    let origin = origin(address, Protocol::Rest);
+    let origin = caller.origin(&permit.who, Protocol::Rest);
     let seq = match upload::receive(body, declared_bytes, limits, into).await? {
         Upload::Small(body) => {
             let update = scan(body.bytes.clone(), limits.update_bytes_max)

@@ -2,73 +2,48 @@
 
 use std::sync::Arc;
 
+use mapweave_proto::MapName;
 use mapweave_proto::hocuspocus::Address;
-use mapweave_proto::{Access, MapName};
 use mapweave_storage::Protocol;
-use serde::Deserialize;
 use tracing::Instrument;
 use warp::http::HeaderMap;
 use warp::hyper::Method;
 use warp::hyper::body::Bytes;
 use warp::hyper::upgrade::OnUpgrade;
 
-use super::accept::PeerAddress;
+use super::entrance::Caller;
 use super::problem::Problem;
+use super::quota::Whose;
 use super::socket;
-use super::state::{App, SocketPlace, origin};
+use super::state::{App, SocketPlace};
 use super::ws::{Door, Entry, NoEntry, Socket};
+use crate::auth::Refused;
 use crate::room::{EnterError, IfUnknown};
-
-/// What an address may say behind its question mark. Providers add parameters of their own, which mean nothing here.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub struct Query {
-    #[serde(default)]
-    access: Wanted,
-}
-
-/// What a client wants to be allowed to do.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wanted {
-    /// Everything that it may.
-    #[default]
-    Write,
-    /// No more than to read, such as for a screen on a wall.
-    Read,
-}
 
 /// Answers a request for a socket. What is wrong with the server is said before the upgrade, what is wrong with a
 /// map at its address.
 pub fn upgrade(
     app: &Arc<App>,
-    query: Query,
+    caller: Caller,
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = socket::handshake(method, headers)?;
+    if caller.token().is_some() {
+        app.greet(&caller)?;
+    }
     app.check_writable()?;
     let (place, on_upgrade) = (app.take_socket_place()?, socket::upgradable(on_upgrade)?);
-    let span = tracing::info_span!("hocuspocus", address = %address.0);
-    let task = run(app.clone(), query, place, on_upgrade, address);
+    let span = tracing::info_span!("hocuspocus", address = %caller.address.0);
+    let task = run(app.clone(), caller, place, on_upgrade);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| Bytes::new().into()))
 }
 
-async fn run(
-    app: Arc<App>,
-    query: Query,
-    place: SocketPlace,
-    on_upgrade: OnUpgrade,
-    address: PeerAddress,
-) {
+async fn run(app: Arc<App>, caller: Caller, place: SocketPlace, on_upgrade: OnUpgrade) {
     let Some((stream, early)) = socket::upgraded(on_upgrade).await else {
         return;
-    };
-    let access = match query.access {
-        Wanted::Write => Access::ReadWrite,
-        Wanted::Read => Access::ReadOnly,
     };
     let limits = &app.config.limits;
     let socket = Socket {
@@ -79,11 +54,10 @@ async fn run(
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
         rooms: app.rooms.clone(),
-        origin: origin(address, Protocol::Hocuspocus),
         stop: app.stop.clone(),
-        door: AnyoneMay {
+        door: Guarded {
             app: app.clone(),
-            access,
+            caller,
         },
     };
     // The box keeps a connection's memory apart from the upgrade's.
@@ -91,19 +65,26 @@ async fn run(
     drop(place);
 }
 
-/// Whoever can reach the server may have every map: any token is taken, as is none.
-struct AnyoneMay {
+/// Lets in whom the gate does. A message without a token counts with that of the socket's own request, if it had one.
+struct Guarded {
     app: Arc<App>,
-    access: Access,
+    caller: Caller,
 }
 
-impl Door for AnyoneMay {
-    fn enter(&self, address: &Address, _token: Option<&str>) -> Result<Entry, NoEntry> {
+impl Door for Guarded {
+    async fn enter(&self, address: &Address, token: Option<&str>) -> Result<Entry, NoEntry> {
         let app = &self.app;
         if app.check_writable().is_err() {
             return Err(NoEntry::Unavailable("nothing can be stored now"));
         }
         let name = MapName::parse(address.name()).map_err(denied)?;
+        let token = token.filter(|token| !token.is_empty());
+        let token = token.or_else(|| self.caller.token());
+        let permit = app.gate.admit(token, &name, self.caller.ip()).await;
+        let permit = permit.map_err(|refused| match refused {
+            Refused::Unavailable(_) => NoEntry::Unavailable("who may enter cannot be found out"),
+            refused => denied(refused),
+        })?;
         let room = match app.rooms.enter(&name, IfUnknown::Open) {
             Ok(room) => room,
             Err(EnterError::Stopping) => {
@@ -112,11 +93,12 @@ impl Door for AnyoneMay {
             Err(error) => return Err(denied(error)),
         };
         let places = app
-            .take_places(&room)
+            .take_places(&room, Whose::of(&permit.who, self.caller.ip()))
             .map_err(|problem| denied(problem.detail()))?;
         Ok(Entry {
             room,
-            access: self.access,
+            access: permit.access,
+            origin: self.caller.origin(&permit.who, Protocol::Hocuspocus),
             places,
         })
     }

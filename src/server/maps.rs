@@ -11,10 +11,11 @@ use serde_json::json;
 use warp::Reply;
 use warp::http::{StatusCode, header};
 
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, map_name, origin};
+use super::state::{App, map_name};
 use super::upload;
+use crate::auth::{Permit, Role};
 use crate::room::{IfUnknown, Summary};
 use crate::time::rfc3339_ms;
 
@@ -69,15 +70,18 @@ pub struct NewMap {
     name: String,
 }
 
-/// GET `/api/v1/maps`. A map that cannot be loaded is listed with a `problem` and hides no other.
-pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
+/// GET `/api/v1/maps`: those that the caller may read. One that cannot be loaded is listed with a `problem` and hides
+/// no other.
+pub async fn list(app: Arc<App>, caller: Caller) -> Result<impl Reply, Problem> {
+    let passport = app.passport(&caller).await?;
+    let may_read = |entry: &MapEntry| passport.role(&entry.name).is_some();
     let mut listed = Vec::new();
     for entry in app
         .rooms
         .store()
         .maps()
         .into_iter()
-        .filter(|entry| !entry.deleted)
+        .filter(|entry| !entry.deleted && may_read(entry))
     {
         listed.push(match app.summary(&entry).await {
             Ok(summary) => Listed::new(&entry, summary),
@@ -90,16 +94,18 @@ pub async fn list(app: Arc<App>) -> Result<impl Reply, Problem> {
 /// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
 pub async fn create<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
+    caller: Caller,
     media_type: Option<String>,
     body: impl Stream<Item = Result<B, E>>,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
+    app.greet(&caller)?;
     let body = upload::collect(&app, body, JSON_BYTES_MAX).await?;
     let new: NewMap = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad_request(format!("the body is not as it should be: {error}"))
     })?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
+    let permit = app.permit(&caller, &name, Role::Editor).await?;
     app.check_writable()?;
     let existing = app.rooms.store().map(&name);
     if existing.as_ref().is_some_and(|entry| !entry.deleted) {
@@ -107,7 +113,7 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
             "there is a map {name:?} already"
         )));
     }
-    let by = origin(address, Protocol::Rest);
+    let by = caller.origin(&permit.who, Protocol::Rest);
     if existing.is_some() {
         append_one(
             &app,
@@ -129,25 +135,25 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
 }
 
 /// GET `/api/v1/maps/{map}`.
-pub async fn describe(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
-    let entry = existing(&app, &segment)?;
+pub async fn describe(
+    app: Arc<App>,
+    caller: Caller,
+    segment: String,
+) -> Result<impl Reply, Problem> {
+    let (entry, _) = existing(&app, &caller, &segment, Role::Viewer).await?;
     let summary = app.summary(&entry).await?;
     Ok(warp::reply::json(&Listed::new(&entry, summary)))
 }
 
 /// DELETE `/api/v1/maps/{map}`: the map is closed to all until it is restored; its log is kept.
-pub async fn delete(
-    app: Arc<App>,
-    segment: String,
-    address: PeerAddress,
-) -> Result<impl Reply, Problem> {
+pub async fn delete(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Reply, Problem> {
     app.check_writable()?;
-    let entry = existing(&app, &segment)?;
+    let (entry, permit) = existing(&app, &caller, &segment, Role::Owner).await?;
     append_one(
         &app,
         entry.id,
         Kind::Deleted,
-        origin(address, Protocol::Rest),
+        caller.origin(&permit.who, Protocol::Rest),
     )
     .await?;
     app.rooms.dismiss(entry.id);
@@ -157,18 +163,19 @@ pub async fn delete(
 /// POST `/api/v1/maps/{map}/undelete`.
 pub async fn undelete(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
-    address: PeerAddress,
 ) -> Result<impl Reply, Problem> {
     app.check_writable()?;
     let name = map_name(&segment)?;
+    let permit = app.permit(&caller, &name, Role::Owner).await?;
     let entry = app.rooms.store().map(&name).ok_or_else(|| unknown(&name))?;
     if entry.deleted {
         append_one(
             &app,
             entry.id,
             Kind::Restored,
-            origin(address, Protocol::Rest),
+            caller.origin(&permit.who, Protocol::Rest),
         )
         .await?;
     }
@@ -176,17 +183,29 @@ pub async fn undelete(
 }
 
 /// POST `/api/v1/maps/{map}/compact`: stores a snapshot; answers what it contains up to.
-pub async fn compact(app: Arc<App>, segment: String) -> Result<impl Reply, Problem> {
+pub async fn compact(
+    app: Arc<App>,
+    caller: Caller,
+    segment: String,
+) -> Result<impl Reply, Problem> {
     app.check_writable()?;
-    let seq = app.enter(&segment, IfUnknown::Refuse)?.snapshot().await?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Owner);
+    let Entered { room, .. } = entered.await?;
+    let seq = room.snapshot().await?;
     Ok(warp::reply::json(&json!({ "seq": seq.0 })))
 }
 
-fn existing(app: &Arc<App>, segment: &str) -> Result<MapEntry, Problem> {
+async fn existing(
+    app: &Arc<App>,
+    caller: &Caller,
+    segment: &str,
+    needed: Role,
+) -> Result<(MapEntry, Permit), Problem> {
     let name = map_name(segment)?;
+    let permit = app.permit(caller, &name, needed).await?;
     match app.rooms.store().map(&name) {
         Some(entry) if entry.deleted => Err(crate::room::EnterError::Deleted { name }.into()),
-        Some(entry) => Ok(entry),
+        Some(entry) => Ok((entry, permit)),
         None => Err(unknown(&name)),
     }
 }
@@ -240,22 +259,36 @@ mod tests {
     fn app(store: MemoryLog) -> Arc<App> {
         let config = Arc::new(Config::default());
         let tasks = TaskTracker::new();
+        let store = Arc::new(store);
+        let gate = crate::auth::Gate::wide_open(store.clone());
         let rooms = Rooms::new(
-            Arc::new(store),
+            store,
             crate::server::room_options(&config),
             1 << 30,
             tasks.clone(),
         );
         let stop = CancellationToken::new();
-        App::new(rooms, config, None, Arc::new(String::new), tasks, stop)
+        App::new(
+            rooms,
+            gate,
+            config,
+            None,
+            Arc::new(String::new),
+            tasks,
+            stop,
+        )
+    }
+
+    fn nobody() -> Caller {
+        let address = crate::server::accept::PeerAddress(([127, 0, 0, 1], 1).into());
+        Caller::new(address, &warp::http::HeaderMap::new(), "")
     }
 
     async fn made(app: &Arc<App>) -> bool {
         let body = Ok::<_, std::convert::Infallible>(Bytes::from_static(br#"{"name":"m"}"#));
         let body = futures_util::stream::iter([body]);
         let json = Some(JSON_MEDIA_TYPE.to_owned());
-        let address = PeerAddress(([127, 0, 0, 1], 1).into());
-        match create(app.clone(), json, body, address).await {
+        match create(app.clone(), nobody(), json, body).await {
             Ok(_) => true,
             Err(problem) => {
                 assert_eq!(problem.into_response().status(), StatusCode::CONFLICT);
@@ -285,7 +318,7 @@ mod tests {
         let store = MemoryLog::new();
         add(&store, "bad", &[0xff]).await;
         add(&store, "good", &[0, 0]).await;
-        let answer = list(app(store))
+        let answer = list(app(store), nobody())
             .await
             .map_err(|p| p.detail().to_owned())
             .unwrap();

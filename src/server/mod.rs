@@ -6,17 +6,22 @@ mod accept;
 mod coding;
 mod conformance;
 mod document;
+mod entrance;
 mod events;
 mod features;
 mod forwarded;
 mod hocuspocus;
+mod import;
 mod lobby;
 mod maps;
+mod methods;
 mod origin;
 mod page;
 mod problem;
 mod protection;
+mod quota;
 mod routes;
+mod share;
 mod socket;
 mod stalling;
 mod state;
@@ -46,6 +51,7 @@ pub use ws::{backlog, frame};
 use self::forwarded::Proxies;
 use self::protection::Protection;
 use self::stream::Handshakes;
+use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 use crate::tls::{Identity, TlsError};
@@ -70,8 +76,9 @@ pub enum ServeError {
     Tls(#[from] TlsError),
 }
 
-/// Serves `listener` over `store`, under TLS where there is an `identity`, until `shutdown` completes. Then stops: no
-/// new connections, close codes to all sessions, maps drained and stored, within the configured deadline.
+/// Serves `listener` over `store`, to those whom `gate` lets in and under TLS where there is an `identity`, until
+/// `shutdown` completes. Then stops: no new connections, close codes to all sessions, maps drained and stored, within the
+/// configured deadline.
 ///
 /// # Errors
 /// [`ServeError`]; the caller exits for its supervisor to start anew.
@@ -80,6 +87,7 @@ pub async fn run(
     identity: Option<Arc<Identity>>,
     config: Arc<Config>,
     store: Arc<dyn UpdateLog>,
+    gate: Arc<Gate>,
     render_metrics: RenderMetrics,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -94,6 +102,7 @@ pub async fn run(
     );
     let app = state::App::new(
         rooms.clone(),
+        gate,
         config.clone(),
         identity.clone(),
         render_metrics,

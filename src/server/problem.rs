@@ -58,6 +58,11 @@ impl Problem {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
+    /// Whether it says that there is no such map.
+    pub fn is_unknown_map(&self) -> bool {
+        self.kind.ends_with(":unknown-map")
+    }
+
     /// What is wrong with this request in particular, for people.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -173,6 +178,10 @@ impl Reply for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

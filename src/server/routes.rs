@@ -9,12 +9,14 @@ use warp::hyper::upgrade::OnUpgrade;
 use warp::path::{Peek, Tail};
 use warp::{Filter, Rejection, Reply};
 
-use super::accept::PeerAddress;
 use super::document::{self, StateQuery};
+use super::entrance::caller;
 use super::events::events;
+use super::import::{self, ImportQuery};
+use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, socket, status};
+use super::{hocuspocus, maps, page, share, socket, status};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -33,36 +35,28 @@ pub fn routes(
 fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let many = warp::path("hocuspocus")
         .and(warp::path::end())
-        .and(warp::query::<hocuspocus::Query>())
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .map(
-            |query, method, headers, on_upgrade, address, app: Arc<App>| {
-                reply(hocuspocus::upgrade(
-                    &app, query, &method, &headers, on_upgrade, address,
-                ))
-            },
-        );
+        .map(|method, headers, on_upgrade, caller, app: Arc<App>| {
+            reply(hocuspocus::upgrade(
+                &app, caller, &method, &headers, on_upgrade,
+            ))
+        });
     let one = warp::path("ws")
         .and(warp::path::tail())
         .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<OnUpgrade>())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .map(
-            |tail: Tail, method, headers, on_upgrade, address, app: Arc<App>| {
-                reply(socket::upgrade(
-                    &app,
-                    tail.as_str(),
-                    &method,
-                    &headers,
-                    on_upgrade,
-                    address,
-                ))
+        .then(
+            |tail: Tail, method, headers, on_upgrade, caller, app| async move {
+                let path = tail.as_str();
+                let upgraded = socket::upgrade(app, caller, path, &method, &headers, on_upgrade);
+                reply(upgraded.await)
             },
         );
     one.boxed().or(many.boxed()).unify().boxed()
@@ -75,87 +69,104 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let end = warp::path::end;
     let list = maps()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
+        .and(caller())
         .and(with(app))
-        .then(|app| answer(maps::list(app)));
+        .then(|caller, app| answer(maps::list(app, caller)));
     let create = maps()
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(with(app))
         .and(warp::header::optional("content-type"))
         .and(warp::body::stream())
-        .and(address())
-        .then(|app, media_type, body, address| {
-            answer(maps::create(app, media_type, body, address))
-        });
+        .and(caller())
+        .then(|app, media_type, body, caller| answer(maps::create(app, caller, media_type, body)));
     let describe = map()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
+        .and(caller())
         .and(with(app))
-        .then(|map, app| answer(maps::describe(app, map)));
+        .then(|map, caller, app| answer(maps::describe(app, caller, map)));
     let delete = map()
         .and(end())
-        .and(warp::delete())
+        .and(methods::delete())
+        .and(caller())
         .and(with(app))
-        .and(address())
-        .then(|map, app, address| answer(maps::delete(app, map, address)));
+        .then(|map, caller, app| answer(maps::delete(app, caller, map)));
     let undelete = map()
         .and(warp::path("undelete"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
+        .and(caller())
         .and(with(app))
-        .and(address())
-        .then(|map, app, address| answer(maps::undelete(app, map, address)));
+        .then(|map, caller, app| answer(maps::undelete(app, caller, map)));
     let compact = map()
         .and(warp::path("compact"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
+        .and(caller())
         .and(with(app))
-        .then(|map, app| answer(maps::compact(app, map)));
+        .then(|map, caller, app| answer(maps::compact(app, caller, map)));
     let verify = v1()
         .and(warp::path("verify"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(warp::query())
+        .and(caller())
         .and(with(app))
-        .then(|query, app| answer(super::verify::verify(app, query)));
+        .then(|query, caller, app| answer(super::verify::verify(app, caller, query)));
     let read = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get_or_head())
         .and(warp::query::<StateQuery>())
-        .and(warp::header::optional("if-none-match"))
+        .and(warp::header::headers_cloned())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, tag, app| answer(document::read(app, map, query, tag)));
+        .then(|map, query, headers, caller, app| {
+            answer(document::read(app, caller, map, query, headers))
+        });
     let write = map()
         .and(warp::path("state"))
         .and(end())
-        .and(warp::post())
+        .and(methods::post())
         .and(warp::header::optional("content-type"))
         .and(warp::header::optional("content-length"))
         .and(warp::body::stream())
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .then(|map, media_type, length, body, address, app| {
+        .then(|map, media_type, length, body, caller, app| {
             answer(document::write(
                 app,
+                caller,
                 map,
                 (media_type, length),
                 body,
-                address,
             ))
+        });
+    let import = map()
+        .and(warp::path("import"))
+        .and(end())
+        .and(methods::post())
+        .and(warp::query::<ImportQuery>())
+        .and(warp::header::optional("content-type"))
+        .and(warp::body::stream())
+        .and(caller())
+        .and(with(app))
+        .then(|map, query, media_type, body, caller, app| {
+            answer(import::import(app, caller, map, query, media_type, body))
         });
     let listen = map()
         .and(warp::path("events"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::optional("accept"))
         .and(warp::header::optional("last-event-id"))
-        .and(address())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, accept, id, address, app| {
-            answer(events(app, map, query, (accept, id), address))
+        .then(|map, query, accept, id, caller, app| {
+            answer(events(app, caller, map, query, (accept, id)))
         });
     let of_all = list
         .boxed()
@@ -175,7 +186,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
+    let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
+    let rights = share::routes(app, v1().boxed(), map().boxed());
     of_all
         .or(of_one)
         .unify()
@@ -185,6 +198,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .map(settled)
         .boxed()
         .or(features)
+        .unify()
+        .boxed()
+        .or(rights)
         .unify()
         .boxed()
 }
@@ -201,8 +217,10 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .map(|app| status::readyz(&app).into_response());
     let metrics = warp::path("metrics")
         .and(end())
+        .and(caller())
         .and(with(app))
-        .map(|app| reply(status::metrics(&app)));
+        .then(|caller, app| answer(status::metrics(app, caller)))
+        .map(settled);
     let root = end()
         .and(tag())
         .map(|tag: Option<String>| reply(page::index(tag.as_deref())));
@@ -210,8 +228,7 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path::tail())
         .and(tag())
         .map(|_: Tail, tag: Option<String>| reply(page::index(tag.as_deref())));
-    let file = not_of_the_api()
-        .and(warp::path::tail())
+    let file = warp::path::tail()
         .and(tag())
         .map(|path: Tail, tag: Option<String>| reply(page::asset(path.as_str(), tag.as_deref())));
     let authority = warp::path(".well-known")
@@ -229,7 +246,10 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .unify()
         .or(pages)
         .unify();
-    warp::get().or(warp::head()).unify().and(all).boxed()
+    not_of_the_api()
+        .and(methods::get_or_head())
+        .and(all)
+        .boxed()
 }
 
 /// Lets through what is none of the API's addresses: what the API turns down is told by the API's reasons.
@@ -249,10 +269,6 @@ pub(super) fn with(
 ) -> impl Filter<Extract = (Arc<App>,), Error = Infallible> + Clone + use<> {
     let app = app.clone();
     warp::any().map(move || app.clone())
-}
-
-pub(super) fn address() -> impl Filter<Extract = (PeerAddress,), Error = Rejection> + Clone {
-    warp::ext::get::<PeerAddress>()
 }
 
 fn reply<R: Reply>(result: Result<R, Problem>) -> warp::reply::Response {
@@ -277,7 +293,7 @@ async fn unanswered(rejection: Rejection) -> Result<warp::reply::Response, Infal
         Problem::bad_request("the query cannot be read: give each parameter once, percent-encoded")
     } else if let Some(error) = rejection.find::<warp::reject::InvalidHeader>() {
         Problem::bad_request(error.to_string())
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+    } else if rejection.find::<WrongMethod>().is_some() {
         let detail = "this address exists, but does not take this method";
         Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapweave_proto::{Access, CloseReason, SessionId, SessionLimits};
-use mapweave_storage::Protocol;
+use mapweave_proto::{CloseReason, SessionId, SessionLimits};
+use mapweave_storage::{Origin, Protocol};
 use tracing::Instrument;
 use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
+use super::quota::Whose;
 use super::stalling::Watched;
-use super::state::{App, Places, SocketPlace, map_name, origin};
+use super::state::{App, Places, SocketPlace, map_name};
 use super::stream::Stream;
 use super::ws::{Connection, Peering, switching_protocols, turn_away};
-use crate::room::{EnterError, IfUnknown, RoomHandle};
+use crate::auth::Role;
+use crate::room::{EnterError, IfUnknown};
 
 /// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
 /// back at once: so they do it no more often than after a refusal.
@@ -25,16 +27,17 @@ const DELETED_PAUSE: Duration = Duration::from_secs(2);
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
 /// tell a page nothing of another answer, and it would go on trying for ever.
-pub fn upgrade(
-    app: &Arc<App>,
+pub async fn upgrade(
+    app: Arc<App>,
+    caller: Caller,
     path: &str,
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     let answer = handshake(method, headers)?;
     let name = map_name(path)?;
+    let permit = app.permit(&caller, &name, Role::Viewer).await?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,
@@ -45,11 +48,16 @@ pub fn upgrade(
         }
         Err(error) => return Err(error.into()),
     };
-    let (places, on_upgrade) = (app.take_places(&room)?, upgradable(on_upgrade)?);
+    let (places, on_upgrade) = (
+        app.take_places(&room, Whose::of(&permit.who, caller.ip()))?,
+        upgradable(on_upgrade)?,
+    );
     let id = app.rooms.next_session();
-    let span =
-        tracing::info_span!("session", session = %id, map = name.as_str(), address = %address.0);
-    let task = run(app.clone(), room, id, places, on_upgrade, address);
+    let address = caller.address.0;
+    let span = tracing::info_span!("session", session = %id, map = name.as_str(), %address);
+    let origin = caller.origin(&permit.who, Protocol::YWebsocket);
+    let entered = Entered { room, permit };
+    let task = run(app.clone(), entered, id, origin, places, on_upgrade);
     app.tasks.spawn(task.instrument(span));
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
@@ -83,11 +91,11 @@ async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
 
 async fn run(
     app: Arc<App>,
-    room: RoomHandle,
+    Entered { room, permit }: Entered,
     id: SessionId,
+    origin: Arc<Origin>,
     places: Places,
     on_upgrade: OnUpgrade,
-    address: PeerAddress,
 ) {
     let Some((stream, early)) = upgraded(on_upgrade).await else {
         return;
@@ -106,8 +114,9 @@ async fn run(
         room,
         rooms: app.rooms.clone(),
         id,
-        origin: origin(address, Protocol::YWebsocket),
-        access: Access::ReadWrite,
+        origin,
+        access: permit.access,
+        ended: app.gate.ended(&permit),
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;

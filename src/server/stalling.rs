@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,11 +22,22 @@ pub struct Watched {
     progress: Arc<Progress>,
 }
 
-/// How far the writing has come.
+/// How far the writing has come, and whether a request waits for its answer.
 #[derive(Debug, Default)]
 pub struct Progress {
     writes: AtomicU64,
     blocked: AtomicBool,
+    requests: AtomicUsize,
+}
+
+/// A request that waits for its answer, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Progress>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Watched {
@@ -63,7 +74,14 @@ impl Watched {
 }
 
 impl Progress {
-    /// Completes when something has waited for long and nothing was taken.
+    /// A request has come.
+    pub fn request(self: &Arc<Self>) -> Waiting {
+        self.requests.fetch_add(1, Relaxed);
+        Waiting(self.clone())
+    }
+
+    /// Completes when nothing has moved for long and nobody but the other end could move it: it takes nothing of what it is
+    /// sent, or it has not said to its end what it wants.
     ///
     /// # Cancel safety
     /// Safe: the time begins anew.
@@ -71,7 +89,8 @@ impl Progress {
         loop {
             let before = self.writes.load(Relaxed);
             tokio::time::sleep(STALLED).await;
-            if self.blocked.load(Relaxed) && self.writes.load(Relaxed) == before {
+            let theirs = self.blocked.load(Relaxed) || self.requests.load(Relaxed) == 0;
+            if theirs && self.writes.load(Relaxed) == before {
                 return;
             }
         }

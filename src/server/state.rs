@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mapweave_proto::{DocId, MapName, Seq};
-use mapweave_storage::{Health, MapEntry, Origin, Protocol, StoreError};
+use mapweave_storage::{Health, MapEntry, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accept::PeerAddress;
+use super::document::Pins;
 use super::problem::Problem;
+use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
+use crate::auth::Gate;
 use crate::config::Config;
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
 use crate::tls::Identity;
@@ -24,6 +26,8 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct App {
     /// Live maps.
     pub rooms: Arc<Rooms>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
     /// Settings.
     pub config: Arc<Config>,
     /// The server's certificate, where it speaks TLS itself.
@@ -38,12 +42,19 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// States that are being downloaded.
+    pub pins: Pins,
+    quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
 }
 
 /// A place among the open sockets, given back when dropped.
-pub struct SocketPlace(Arc<App>);
+pub struct SocketPlace {
+    app: Arc<App>,
+    /// Where it counts for a person or an address; given back with it.
+    _counted: Option<Counted>,
+}
 
 /// The places of a connection in the server and in a map.
 pub type Places = (SocketPlace, RoomPlace);
@@ -52,6 +63,7 @@ impl App {
     /// A server that has not begun.
     pub fn new(
         rooms: Arc<Rooms>,
+        gate: Arc<Gate>,
         config: Arc<Config>,
         identity: Option<Arc<Identity>>,
         render_metrics: RenderMetrics,
@@ -63,6 +75,7 @@ impl App {
         let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
             rooms,
+            gate,
             config,
             identity,
             render_metrics,
@@ -70,6 +83,8 @@ impl App {
             stop,
             spool,
             unfinished,
+            pins: Pins::default(),
+            quotas: Arc::default(),
             sockets,
             summaries,
         })
@@ -88,30 +103,25 @@ impl App {
         }
     }
 
-    /// A way into a map that exists.
+    /// Places for a connection of `whose` that stays in `room`.
     ///
     /// # Errors
-    /// Where the name is none, the map is unknown or deleted.
-    pub fn enter(
+    /// Where none is left for them, in the map or in the server.
+    pub fn take_places(
         self: &Arc<Self>,
-        segment: &str,
-        if_unknown: IfUnknown,
-    ) -> Result<RoomHandle, Problem> {
-        Ok(self.rooms.enter(&map_name(segment)?, if_unknown)?)
-    }
-
-    /// Places for a connection that stays in `room`.
-    ///
-    /// # Errors
-    /// Where none is left in the map or the server.
-    pub fn take_places(self: &Arc<Self>, room: &RoomHandle) -> Result<Places, Problem> {
+        room: &RoomHandle,
+        whose: Option<Whose>,
+    ) -> Result<Places, Problem> {
+        let limits = &self.config.limits;
+        let count = |whose| self.quotas.count(whose, room.doc(), limits);
+        let counted = whose.map(count).transpose()?;
         let in_map = room.take_place(self.config.limits.sessions_per_map_max);
         let in_map = in_map.ok_or_else(|| {
             Problem::unavailable(
                 "this map has as many connections as it may (limits.sessions_per_map_max)",
             )
         })?;
-        Ok((self.take_socket_place()?, in_map))
+        Ok((self.take_counted_place(counted)?, in_map))
     }
 
     /// A place for a socket.
@@ -119,12 +129,22 @@ impl App {
     /// # Errors
     /// Where none is left.
     pub fn take_socket_place(self: &Arc<Self>) -> Result<SocketPlace, Problem> {
+        self.take_counted_place(None)
+    }
+
+    fn take_counted_place(
+        self: &Arc<Self>,
+        counted: Option<Counted>,
+    ) -> Result<SocketPlace, Problem> {
         let max = self.config.limits.sessions_max;
         let taken = self
             .sockets
             .fetch_update(Relaxed, Relaxed, |n| (n < max).then_some(n + 1));
         match taken {
-            Ok(_) => Ok(SocketPlace(self.clone())),
+            Ok(_) => Ok(SocketPlace {
+                app: self.clone(),
+                _counted: counted,
+            }),
             Err(_) => Err(Problem::unavailable(
                 "this server has as many connections as it may (limits.sessions_max)",
             )),
@@ -180,7 +200,7 @@ impl App {
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        self.0.sockets.fetch_sub(1, Relaxed);
+        self.app.sockets.fetch_sub(1, Relaxed);
     }
 }
 
@@ -190,19 +210,6 @@ impl Drop for SocketPlace {
 /// Where it is no map name.
 pub fn map_name(segment: &str) -> Result<MapName, Problem> {
     MapName::from_path(segment).map_err(|error| Problem::bad_name(&error))
-}
-
-/// Who makes a change over `protocol`, as the log keeps it.
-pub fn origin(address: PeerAddress, protocol: Protocol) -> Arc<Origin> {
-    let session = address.0.to_string();
-    Arc::new(Origin {
-        user: String::new(),
-        session,
-        client: None,
-        protocol,
-        made_at_ms: None,
-        relayed: None,
-    })
 }
 
 impl From<StoreError> for Problem {

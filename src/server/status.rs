@@ -10,6 +10,7 @@ use serde_json::json;
 use warp::Reply;
 use warp::http::{Response, StatusCode, header};
 
+use super::entrance::Caller;
 use super::problem::Problem;
 use super::state::App;
 
@@ -34,8 +35,12 @@ pub fn readyz(app: &Arc<App>) -> impl Reply {
     )
 }
 
-/// GET `/metrics`.
-pub fn metrics(app: &Arc<App>) -> Result<warp::reply::Response, Problem> {
+/// GET `/metrics`: for operators, and for who asks from this machine itself, as collectors of figures do. It names no
+/// maps and no people.
+pub async fn metrics(app: Arc<App>, caller: Caller) -> Result<warp::reply::Response, Problem> {
+    if !caller.is_local() {
+        app.operator(&caller).await?;
+    }
     let gauge = |name: &'static str, value: f64| metrics::gauge!(name).set(value);
     gauge("mapweave_maps_live", app.rooms.live() as f64);
     gauge("mapweave_maps_live_bytes", app.rooms.bytes() as f64);

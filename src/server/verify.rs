@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use warp::Reply;
 
+use super::entrance::Caller;
 use super::problem::Problem;
 use super::state::App;
+use crate::auth::Role;
 use crate::room;
 
 /// Which map to check; all where none is named.
@@ -15,14 +17,23 @@ pub struct VerifyQuery {
     map: Option<String>,
 }
 
-/// Checks everything stored so far. Takes as long as reading and replaying it takes.
-pub async fn verify(app: Arc<App>, query: VerifyQuery) -> Result<impl Reply, Problem> {
+/// Checks everything stored so far: one map for its owners, all for operators. Takes as long as reading and replaying
+/// it takes.
+pub async fn verify(
+    app: Arc<App>,
+    caller: Caller,
+    query: VerifyQuery,
+) -> Result<impl Reply, Problem> {
     let name = query
         .map
         .as_deref()
         .map(mapweave_proto::MapName::parse)
         .transpose();
     let name = name.map_err(|error| Problem::bad_name(&error))?;
+    match &name {
+        Some(name) => drop(app.permit(&caller, name, Role::Owner).await?),
+        None => drop(app.operator(&caller).await?),
+    }
     if let Some(name) = name
         .as_ref()
         .filter(|name| app.rooms.store().map(name).is_none())

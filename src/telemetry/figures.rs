@@ -57,9 +57,12 @@ use Kind::{Counter, Gauge, Histogram};
 /// All figures, by name.
 #[rustfmt::skip]
 pub const FIGURES: &[Figure] = &[
+    figure(Histogram, "mapweave_append_seconds", &[], "From handing records of a map to the store until they are durable: what a client waits for its acknowledgement, without the network"),
     figure(Counter, "mapweave_appended_bytes_total", &[], "Bytes of updates that became durable"),
     figure(Counter, "mapweave_appended_records_total", &[], "Records that became durable: edits, and what became of maps"),
-    figure(Histogram, "mapweave_append_seconds", &[], "From handing records of a map to the store until they are durable: what a client waits for its acknowledgement, without the network"),
+    figure(Counter, "mapweave_auth_refused_total", &["reason"], "Requests and connections that were not let in, by reason"),
+    figure(Counter, "mapweave_auth_revocations_total", &[], "Rights that were taken back"),
+    figure(Counter, "mapweave_auth_webhook_total", &["answer"], "Questions to the service that knows other tokens, by what came of them"),
     figure(Gauge, "mapweave_build_info", &["version"], "1, for the version that runs"),
     figure(Counter, "mapweave_connections_gave_way_total", &[], "Connections closed because they had asked for nothing yet and too many others waited like them"),
     figure(Gauge, "mapweave_connections_open", &[], "Open TCP connections that still speak HTTP; sockets are counted apart"),
@@ -76,6 +79,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Gauge, "mapweave_process_cpu_seconds", &[], "Processor time used since the start; only grows"),
     figure(Gauge, "mapweave_process_memory_bytes", &[], "Memory of the process that is in RAM"),
     figure(Gauge, "mapweave_process_open_files_max", &[], "Open files that the process may have; each connection is one"),
+    figure(Counter, "mapweave_quota_refused_total", &["what"], "Connections and requests refused because one person or address has as many as it may"),
     figure(Counter, "mapweave_rooms_broken_total", &[], "Maps that were loaded anew after a mistake of ours; the log says which"),
     figure(Counter, "mapweave_sessions_behind_total", &[], "Connections too slow for what their map told them, which were brought up to date in one message"),
     figure(Counter, "mapweave_sessions_closed_total", &["code"], "Sockets that the server closed, by close code"),

@@ -98,6 +98,7 @@ impl MapState {
             Kind::Update
             | Kind::Gapped
             | Kind::Revoked { .. }
+            | Kind::Issued { .. }
             | Kind::Expired
             | Kind::Other { .. } => {}
         }

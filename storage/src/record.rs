@@ -163,6 +163,11 @@ pub enum Kind {
         /// What was revoked, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
         what: String,
     },
+    /// A share link was given away; kept in [`STORE_LOG`].
+    Issued {
+        /// What was given to whom, in the words of whoever reads it back. At most [`TEXT_BYTES_MAX`] bytes.
+        what: String,
+    },
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
@@ -187,6 +192,7 @@ impl Kind {
             Self::Renamed { .. } => 6,
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
+            Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
     }
@@ -202,6 +208,7 @@ impl Kind {
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
+            Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
@@ -210,7 +217,7 @@ impl Kind {
     pub fn detail(&self) -> &[u8] {
         match self {
             Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
-            Self::Revoked { what } => what.as_bytes(),
+            Self::Revoked { what } | Self::Issued { what } => what.as_bytes(),
             Self::Other { detail, .. } => detail,
             Self::Update | Self::Gapped | Self::Deleted | Self::Restored | Self::Expired => &[],
         }
@@ -236,6 +243,9 @@ impl Kind {
                 what: what.to_owned(),
             }),
             8 if detail.is_empty() => Some(Self::Expired),
+            16 => text().map(|what| Self::Issued {
+                what: what.to_owned(),
+            }),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other {

@@ -68,12 +68,20 @@ async fn a_browser_shows_what_is_in_the_map() {
     passes("browser.test.mjs").await;
 }
 
-/// Files that also need the replica of `tests/sim` or the npm package, which `make test` builds before it runs them.
-const RUN_BY_MAKE_TEST: [&str; 4] = [
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_keeps_in_step_over_bad_networks() {
+    passes("provider-browser.test.mjs").await;
+}
+
+/// Files that also need the replica of `tests/sim` or the npm packages, which `make test` builds before it runs them.
+const RUN_BY_MAKE_TEST: [&str; 7] = [
     "converge.test.mjs",
     "hostile-documents.test.mjs",
     "map-edits.test.mjs",
     "mapdoc-package.test.mjs",
+    "provider-chaos.test.mjs",
+    "provider-package.test.mjs",
+    "provider.test.mjs",
 ];
 
 #[test]

@@ -48,6 +48,7 @@ impl Hosted {
             None,
             Arc::new(Config::default()),
             store.clone(),
+            mapweave::auth::Gate::wide_open(store.clone()),
             Arc::new(move || figures.render()),
             async {
                 // Whoever forgets to stop it has dropped it.

@@ -5,8 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod auth;
 mod cli;
 mod clients;
+mod downloads;
 mod durability;
 mod events;
 mod faults;

@@ -146,3 +146,21 @@ async fn messages_for_programs_tell_the_connection_and_the_map_of_a_session() {
         "{line}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_by_the_wrong_method_is_told_the_right_ones() {
+    let server = Server::start().await;
+    for (method, path, allowed) in [
+        ("PUT", "/api/v1/maps", "GET, POST"),
+        ("POST", "/api/v1/maps/m", "GET, DELETE"),
+        ("GET", "/api/v1/maps/m/compact", "POST"),
+        ("DELETE", "/api/v1/maps/m/state", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+    ] {
+        let answer = server.send(Request::new(method, path)).await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
+    }
+    let unknown = server.send(Request::new("POST", "/api/v1/nothing")).await;
+    assert_eq!(unknown.status, 404);
+}

@@ -1,9 +1,11 @@
 // Which page this address is, and that page.
 
 import { route } from './names.ts';
+import { takeToken } from './session/token.ts';
 import { h } from './ui/dom.ts';
 import './style.css';
 
+takeToken();
 const root = document.getElementById('app');
 if (root) void show(root);
 

@@ -81,7 +81,7 @@ fn one(
     let Source::Features(format) = input.source else {
         return Err(bad_file(
             &input,
-            "a Yjs update is imported alone, in a command of its own",
+            "updates are imported alone, in a command of their own",
         ));
     };
     let reader = std::mem::replace(&mut input.reader, Box::new(std::io::empty()));

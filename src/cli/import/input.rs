@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use mapweave_proto::UnsentEdits;
+
 use super::super::args::ImportArgs;
 use super::shown;
 use crate::Error;
@@ -19,6 +21,8 @@ pub enum Source {
     Features(Format),
     /// A Yjs update (v1) of a map document.
     Update,
+    /// Unsent edits that a device kept.
+    Edits,
 }
 
 /// A file to read.
@@ -42,7 +46,8 @@ impl Source {
         match Format::from_name(name) {
             Some(format) => Ok(Self::Features(format)),
             None if name == "yjs" => Ok(Self::Update),
-            None => Err(format!("formats are {}, yjs", known())),
+            None if name == "mapweave-edits" => Ok(Self::Edits),
+            None => Err(format!("formats are {}, yjs, mapweave-edits", known())),
         }
     }
 
@@ -51,6 +56,9 @@ impl Source {
         match Format::from_path(path) {
             Some(format) => Some(Self::Features(format)),
             None if ending.is_some_and(|e| e.eq_ignore_ascii_case("yjs")) => Some(Self::Update),
+            None if ending.is_some_and(|e| e.eq_ignore_ascii_case("mapweave-edits")) => {
+                Some(Self::Edits)
+            }
             None => None,
         }
     }
@@ -124,8 +132,12 @@ fn known(
         .take(START_BYTES)
         .read_to_end(&mut start)
         .map_err(Error::io("read", file))?;
-    // The reader of GeoJSON knows best what a file is that is none of ours.
-    let source = Source::Features(Format::sniff(&start).unwrap_or(Format::GeoJson));
+    let source = if UnsentEdits::is_one(&start) {
+        Source::Edits
+    } else {
+        // The reader of GeoJSON knows best what a file is that is none of ours.
+        Source::Features(Format::sniff(&start).unwrap_or(Format::GeoJson))
+    };
     Ok(Input {
         name,
         bytes,

@@ -152,7 +152,7 @@ async fn settle(
     };
     // Who keeps going has to hear all the same that something was left out.
     let ok = wrongs.count == 0;
-    let some_good = files.iter().any(|file| file.features() > 0);
+    let some_good = updates > 0 || files.iter().any(|file| file.features() > 0);
     if args.json {
         let told = Told {
             ok,

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Intent, MapInfo, Target};
 use crate::Error;
+use crate::auth::{Gate, Revocation};
 use crate::config::Config;
 use crate::room::{
     self, CoreOptions, EnterError, HeldLimits, IfUnknown, RoomOptions, Rooms, Summary, Verified,
@@ -172,6 +173,18 @@ impl Target for Local {
 
     fn verify<'a>(&'a self, only: Option<&'a MapName>) -> BoxFuture<'a, Result<Verified, Error>> {
         async move { Ok(room::verify(&self.store, only).await?) }.boxed()
+    }
+
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let gate = Gate::of_books(self.store.clone()).await?;
+            Ok(gate.revoke(revocation.clone(), origin()).await?)
+        }
+        .boxed()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
+        async { Ok(Gate::of_books(self.store.clone()).await?.revocations()) }.boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {

@@ -21,6 +21,7 @@ pub use remote::{Remote, ServerUrl};
 use super::args::TargetArgs;
 use super::console::Console;
 use crate::Error;
+use crate::auth::{Revocation, Secret};
 use crate::config::{Config, Environment, nearest};
 use crate::room::Verified;
 use crate::tls::Trust;
@@ -50,6 +51,12 @@ pub trait Target: Send + Sync {
 
     /// Checks one map or all.
     fn verify<'a>(&'a self, only: Option<&'a MapName>) -> BoxFuture<'a, Result<Verified, Error>>;
+
+    /// Takes a token or a person's tokens back; resolves once that is durable.
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// All that was taken back.
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
 
     /// Lets go of it, once everything written is durable.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
@@ -123,15 +130,29 @@ async fn choose(
     if args.data.is_some() {
         return Ok(Box::new(Local::open(config, intent)?));
     }
+    let token = bearer(args, environment);
     if let Some(server) = named_server(args, environment)? {
-        return Ok(Box::new(server));
+        return Ok(Box::new(server.bearing(token)));
     }
     for guess in Remote::guesses(config)? {
         if let Probe::Mapweave { .. } = guess.probe().await {
-            return Ok(Box::new(guess));
+            return Ok(Box::new(guess.bearing(token)));
         }
     }
     Ok(Box::new(Local::open(config, intent)?))
+}
+
+/// The token of `--token` or `MAPWEAVE_TOKEN`.
+fn bearer(args: &TargetArgs, environment: &dyn Environment) -> Option<Secret> {
+    let variables = environment.variables().into_iter();
+    let variable = variables
+        .filter(|(name, _)| name == "MAPWEAVE_TOKEN")
+        .filter_map(|(_, value)| value.into_string().ok());
+    let given = args
+        .token
+        .clone()
+        .or_else(|| variable.map(Secret::new).next());
+    given.filter(|token| !token.is_empty())
 }
 
 /// The server that a flag or `MAPWEAVE_SERVER` names, trusted as `--ca`, `--pin` or their variables say.

@@ -17,13 +17,18 @@ use hyper_util::rt::TokioExecutor;
 use mapweave_proto::{MapName, Seq};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{MapInfo, Target};
 use crate::Error;
+use crate::auth::{Revocation, Secret};
 use crate::cli::table::plain;
 use crate::config::Config;
 use crate::room::Verified;
 use crate::tls::{Trust, client_config, trust_in_own};
+
+/// How an update is sent.
+const UPDATE_MEDIA_TYPE: &str = "application/octet-stream";
 
 /// Largest state that is read, in bytes.
 const STATE_BYTES_MAX: usize = 2 << 30;
@@ -41,6 +46,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 pub struct Remote {
     url: ServerUrl,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    token: Option<Secret>,
 }
 
 /// The address of a server: `http://host:port` or `https://host:port`.
@@ -85,6 +91,33 @@ struct Problem {
 #[derive(Debug, Deserialize)]
 struct Written {
     seq: u64,
+}
+
+/// What was taken back, as the server tells it.
+#[derive(Debug, Deserialize)]
+struct Revoked {
+    token: Option<String>,
+    user: Option<String>,
+    before: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AllRevoked {
+    revocations: Vec<Revoked>,
+}
+
+impl Revoked {
+    fn read(self) -> Option<Revocation> {
+        match self {
+            Self {
+                token: Some(id), ..
+            } => Some(Revocation::Token { id }),
+            Self { user, before, .. } => Some(Revocation::Person {
+                id: user?,
+                before_s: before?,
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +202,7 @@ impl Remote {
         Ok(Self {
             url,
             client: Client::builder(TokioExecutor::new()).build(connector.wrap_connector(http)),
+            token: None,
         })
     }
 
@@ -191,6 +225,12 @@ impl Remote {
             guesses.push(Self::new(plain, &Trust::nobody())?);
         }
         Ok(guesses)
+    }
+
+    /// The same, as whom `token` shows.
+    #[must_use]
+    pub fn bearing(self, token: Option<Secret>) -> Self {
+        Self { token, ..self }
     }
 
     /// Where it is.
@@ -239,16 +279,20 @@ impl Remote {
         &self,
         method: Method,
         path: &str,
-        body: Option<Bytes>,
+        body: Option<(&str, Bytes)>,
         answer_bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/octet-stream");
+        if let Some((media_type, _)) = &body {
+            request = request.header(header::CONTENT_TYPE, *media_type);
         }
-        let request = request.body(Full::new(body.unwrap_or_default()));
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        let body = body.map(|(_, bytes)| bytes).unwrap_or_default();
+        let request = request.body(Full::new(body));
         let request =
             request.map_err(|error| self.stranger(format!("no request can be made: {error}")))?;
         let response = self
@@ -271,7 +315,7 @@ impl Remote {
         &self,
         method: Method,
         path: &str,
-        body: Option<Bytes>,
+        body: Option<(&str, Bytes)>,
     ) -> Result<T, Error> {
         let (status, body) = self.ask(method, path, body, JSON_BYTES_MAX).await?;
         if !status.is_success() {
@@ -364,7 +408,9 @@ impl Target for Remote {
     fn submit<'a>(&'a self, map: &'a MapName, update: Bytes) -> BoxFuture<'a, Result<Seq, Error>> {
         async move {
             let path = format!("/api/v1/maps/{}/state", map.to_path_segment());
-            let written: Written = self.json(Method::POST, &path, Some(update)).await?;
+            let written: Written = self
+                .json(Method::POST, &path, Some((UPDATE_MEDIA_TYPE, update)))
+                .await?;
             Ok(Seq(written.seq))
         }
         .boxed()
@@ -386,6 +432,31 @@ impl Target for Remote {
             });
             self.json(Method::GET, &format!("/api/v1/verify{query}"), None)
                 .await
+        }
+        .boxed()
+    }
+
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let body = match revocation {
+                Revocation::Token { id } => json!({ "token": id }),
+                Revocation::Person { id, before_s } => json!({ "user": id, "before": before_s }),
+            };
+            let body = Some(("application/json", Bytes::from(body.to_string())));
+            let _: Revoked = self.json(Method::POST, "/api/v1/revocations", body).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
+        async {
+            let all: AllRevoked = self.json(Method::GET, "/api/v1/revocations", None).await?;
+            Ok(all
+                .revocations
+                .into_iter()
+                .filter_map(Revoked::read)
+                .collect())
         }
         .boxed()
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use mapweave_proto::{Access, CloseReason, Seq, SessionId};
 use mapweave_storage::{Kind, Origin, Record, UpdateLog};
 use tokio::sync::{mpsc, watch};
@@ -35,6 +36,8 @@ pub struct Listener {
     pub(super) pace: Pace,
     pub(super) problems: Watching,
     pub(super) ear: Arc<Ear>,
+    /// Completes when the client may listen no more.
+    pub(super) ended: BoxFuture<'static, CloseReason>,
 }
 
 /// What was done last, and when.
@@ -120,6 +123,9 @@ impl Listener {
     }
 
     async fn turn(&mut self) -> Result<(), End> {
+        if let Some(reason) = (&mut self.ended).now_or_never() {
+            return Err(End::Closing(reason));
+        }
         let closing = self.ear.closing();
         let durable = *self.durable.borrow_and_update();
         if durable > self.pace.durable {
@@ -147,6 +153,7 @@ impl Listener {
         let presence = self.wanted.presence && self.ear.has_presence();
         tokio::select! {
             () = self.ear.news() => {}
+            reason = &mut self.ended => return Err(End::Closing(reason)),
             // The sender lives as long as our way into the room.
             _ = self.durable.changed(), if self.wanted.updates || self.wanted.problems => {}
             told = self.problems.next(&self.room), if self.wanted.problems => {

@@ -25,12 +25,15 @@ use warp::http::{HeaderValue, header};
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
 use self::problems::Watching;
-use self::text::{Epoch, Events, Place};
+use self::text::Events;
 use self::wanted::Query;
-use super::accept::PeerAddress;
+use super::entrance::{Caller, Entered};
 use super::problem::Problem;
-use super::state::{App, origin};
-use crate::room::IfUnknown;
+use super::quota::Whose;
+use super::state::App;
+use crate::auth::Role;
+
+pub use self::text::{Epoch, Place};
 
 /// A client that has missed more records than this is told to fetch the state, which costs less; also one that is
 /// connected and does not keep up.
@@ -63,18 +66,18 @@ const RETRY_SPREAD: Duration = Duration::from_secs(3);
 /// How soon whoever cannot be told anything now comes back.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
 
-/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID]`.
+/// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID][&unknown=empty]`.
 ///
 /// A browser's `EventSource` gives up for good on any answer but 200 (HTML §9.2.3). So where only now is the wrong
 /// time, whoever asks for a stream of events gets one that says so, and comes back by itself.
 pub async fn events(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: String,
     (accept, last_event_id): (Option<String>, Option<String>),
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
-    let told = listen(app, segment, query, last_event_id, address).await;
+    let told = listen(app, caller, segment, query, last_event_id).await;
     match told {
         Err(problem)
             if problem.is_unavailable() && accept.is_some_and(|a| a.contains(MEDIA_TYPE)) =>
@@ -91,14 +94,19 @@ pub async fn events(
 
 async fn listen(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: String,
     last_event_id: Option<String>,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
-    let Query { wanted, after } = Query::read(&query)?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
-    let places = app.take_places(&room)?;
+    let Query {
+        wanted,
+        after,
+        if_unknown,
+    } = Query::read(&query)?;
+    let entered = app.enter(&caller, &segment, if_unknown, Role::Viewer);
+    let Entered { room, permit } = entered.await?;
+    let places = app.take_places(&room, Whose::of(&permit.who, caller.ip()))?;
     let beginning = room.beginning().await?;
     let store = app.rooms.store().clone();
     let epoch = Epoch::of(store.identity(), room.doc());
@@ -119,6 +127,7 @@ async fn listen(
         pace: Pace::new(),
         problems: Watching::default(),
         ear: Arc::new(Ear::new(wanted.presence)),
+        ended: app.gate.ended(&permit),
     };
     // Who is told no updates has no place to go on from.
     match last_event_id.or(after).filter(|_| wanted.updates) {
@@ -128,8 +137,10 @@ async fn listen(
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }
-    let span = tracing::info_span!("events", session = %listener.session, map = listener.room.name().as_str(), address = %address.0);
-    let origin = origin(address, Protocol::Rest);
+    let address = caller.address.0;
+    let map = listener.room.name().as_str();
+    let span = tracing::info_span!("events", session = %listener.session, map, %address);
+    let origin = caller.origin(&permit.who, Protocol::Rest);
     let told = async move {
         listener.run(origin).await;
         drop(places);

@@ -46,10 +46,16 @@ impl Epoch {
     }
 }
 
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let map = u32::from_be_bytes(self.map);
+        write!(f, "{}.{map:08x}", self.store)
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let map = u32::from_be_bytes(self.epoch.map);
-        write!(f, "{}.{map:08x}-{}", self.epoch.store, self.seq)
+        write!(f, "{}-{}", self.epoch, self.seq)
     }
 }
 

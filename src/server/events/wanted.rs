@@ -1,6 +1,7 @@
 //! What a listener asks for in its query.
 
 use super::super::problem::Problem;
+use crate::room::IfUnknown;
 
 /// The kinds of events that a listener is told, beside those about the stream itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +21,12 @@ pub struct Query {
     pub wanted: Wanted,
     /// `after`: the id of the last event that the client has, for those that cannot send it as a header.
     pub after: Option<String>,
+    /// `unknown=empty`: a map that is not there is listened to until it comes.
+    pub if_unknown: IfUnknown,
 }
 
 impl Query {
-    /// Reads `events=` (names with commas; all if it is not there) and `after=`.
+    /// Reads `events=` (names with commas; all if it is not there), `after=` and `unknown=empty`.
     ///
     /// # Errors
     /// Another parameter, or a name that is no event's.
@@ -35,15 +38,18 @@ impl Query {
                 problems: true,
             },
             after: None,
+            if_unknown: IfUnknown::Refuse,
         };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "events" => read.wanted = Wanted::read(&value)?,
                 "after" => read.after = Some(value.into_owned()),
+                "unknown" if value == "empty" => read.if_unknown = IfUnknown::Open,
                 "token" => {}
                 _ => {
-                    let detail =
-                        format!("there is no parameter {name:?}; there are events and after");
+                    let detail = format!(
+                        "there is no parameter {name:?}; there are events, after and unknown=empty"
+                    );
                     return Err(Problem::bad_request(detail));
                 }
             }
@@ -88,7 +94,10 @@ mod tests {
         let some = Query::read("events=presence&after=3.a7a7a7a7-57").unwrap();
         assert!(!some.wanted.updates && some.wanted.presence);
         assert_eq!(some.after.as_deref(), Some("3.a7a7a7a7-57"));
-        for wrong in ["events=", "events=updates", "since=5"] {
+        assert_eq!(some.if_unknown, IfUnknown::Refuse);
+        let early = Query::read("unknown=empty").unwrap();
+        assert_eq!(early.if_unknown, IfUnknown::Open);
+        for wrong in ["events=", "events=updates", "since=5", "unknown=new"] {
             assert!(Query::read(wrong).is_err(), "{wrong}");
         }
     }

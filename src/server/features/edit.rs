@@ -8,9 +8,9 @@ use mapweave_storage::{Origin, Protocol};
 use serde_json::{Value, json};
 use warp::http::{HeaderMap, StatusCode};
 
-use super::super::accept::PeerAddress;
+use super::super::entrance::{Caller, Entered};
 use super::super::problem::Problem;
-use super::super::state::{App, origin};
+use super::super::state::App;
 use super::answer::{self, Represented, represent};
 use super::body::{self, Body, Sent};
 use super::etag::{Conditions, Match, Tag};
@@ -18,6 +18,7 @@ use super::patch::merged;
 use super::read::present;
 use super::version::{self, Base};
 use super::{deleted, unknown};
+use crate::auth::{self, Role};
 use crate::formats::feature_json;
 use crate::index::FeatureIndex;
 use crate::model::{
@@ -33,21 +34,22 @@ const ATTEMPTS_MAX: usize = 4;
 /// POST `/api/v1/maps/{map}/features`: one feature or a collection.
 pub async fn post(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     headers: HeaderMap,
     bytes: Bytes,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     body::require(&headers, body::GEOJSON_MEDIA_TYPE)?;
     app.check_writable()?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
+    let Entered { room, permit } = entered.await?;
     let sent = parsed(bytes, body::features).await?;
-    let room = app.enter(&segment, IfUnknown::Open)?;
-    let by = origin(address, Protocol::Rest);
+    let by = caller.origin(&permit.who, Protocol::Rest);
     match sent {
-        Body::One(sent) => post_one(&room, *sent, by).await,
+        Body::One(sent) => post_one(&room, *sent, by, permit.who).await,
         Body::Collection(sent) => {
             let strict = Conditions::read(&headers).strict;
-            post_many(&room, sent, strict, by).await
+            post_many(&room, sent, strict, by, permit.who).await
         }
     }
 }
@@ -56,10 +58,11 @@ async fn post_one(
     room: &RoomHandle,
     sent: Sent,
     by: Arc<Origin>,
+    who: Arc<auth::Who>,
 ) -> Result<warp::reply::Response, Problem> {
     let sent = Arc::new(sent);
     let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
-        let mut writer = Writing::new(sid.clone(), bits);
+        let mut writer = Writing::new(sid.clone(), bits, &who);
         let fid = writer.new_fid(index.view(), &sent)?;
         let plan = writer.upsert(index.view(), &fid, &sent)?;
         Ok::<_, Problem>((plan, fid))
@@ -79,10 +82,11 @@ async fn post_many(
     sent: Vec<Result<Sent, crate::formats::RecordError>>,
     strict: bool,
     by: Arc<Origin>,
+    who: Arc<auth::Who>,
 ) -> Result<warp::reply::Response, Problem> {
     let sent = Arc::new(sent);
     let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
-        let mut writer = Writing::new(sid.clone(), bits);
+        let mut writer = Writing::new(sid.clone(), bits, &who);
         let mut all = Plan::default();
         let mut taken = std::collections::HashSet::new();
         let mut results: Vec<Planned> = Vec::with_capacity(sent.len());
@@ -137,7 +141,7 @@ pub struct OfFeature {
     /// Conditions and preferences.
     pub headers: HeaderMap,
     /// Who asks.
-    pub address: PeerAddress,
+    pub caller: Caller,
 }
 
 /// PUT `/api/v1/maps/{map}/features/{fid}`: makes the feature as the body says, with as few edits as that takes.
@@ -193,13 +197,14 @@ pub async fn delete(of: OfFeature) -> Result<warp::reply::Response, Problem> {
 /// POST `/api/v1/maps/{map}/features/{fid}/undelete`.
 pub async fn undelete(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     fid: String,
-    address: PeerAddress,
 ) -> Result<warp::reply::Response, Problem> {
     app.check_writable()?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
-    let name = fid.clone();
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Editor);
+    let Entered { room, permit } = entered.await?;
+    let (name, who) = (fid.clone(), permit.who.clone());
     let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
         if index.view().state(&name).is_none() {
             return Err(unknown(&name));
@@ -208,12 +213,12 @@ pub async fn undelete(
             fids: vec![name.clone()],
         };
         Ok((
-            Writing::new(sid.clone(), bits).run(index.view(), &restore)?,
+            Writing::new(sid.clone(), bits, &who).run(index.view(), &restore)?,
             (),
         ))
     };
-    room.edit(origin(address, Protocol::Rest), planning)
-        .await??;
+    let by = caller.origin(&permit.who, Protocol::Rest);
+    room.edit(by, planning).await??;
     let restored = room.features(move |index| present(index, &fid)).await??;
     answer::one(StatusCode::OK, &restored)
 }
@@ -278,7 +283,7 @@ async fn edit(
         segment,
         fid,
         headers,
-        address,
+        caller,
     } = of;
     app.check_writable()?;
     let unknown_map = if if_absent == IfAbsent::Create {
@@ -286,13 +291,16 @@ async fn edit(
     } else {
         IfUnknown::Refuse
     };
-    let room = app.enter(segment, unknown_map)?;
+    let entered = app.enter(caller, segment, unknown_map, Role::Editor);
+    let Entered { room, permit } = entered.await?;
+    let who = permit.who;
     let conditions = Arc::new(Conditions::read(headers));
-    let by = origin(*address, Protocol::Rest);
+    let by = caller.origin(&who, Protocol::Rest);
     let mut base: Option<Arc<Base>> = None;
     for _ in 0..ATTEMPTS_MAX {
-        let (known, conditions, writing, name) = (
+        let (known, who, conditions, writing, name) = (
             base.clone(),
+            who.clone(),
             conditions.clone(),
             writing.clone(),
             fid.clone(),
@@ -309,11 +317,11 @@ async fn edit(
                 ),
             };
             let Some(base) = concurrent else {
-                let mut writer = Writing::new(sid.clone(), bits);
+                let mut writer = Writing::new(sid.clone(), bits, &who);
                 return Ok((writing(index.view(), &mut writer, &name)?, existed));
             };
             // Its author has not seen what came since: a session of its own lies beside the others' edits.
-            let mut writer = Writing::new(Sid::from_random(bits), bits);
+            let mut writer = Writing::new(Sid::from_random(bits), bits, &who);
             let planned = writing(&base.view, &mut writer, &name)?;
             Ok((planned.onto(&base.view, index.view()), existed))
         };
@@ -389,11 +397,14 @@ struct Writing {
 }
 
 impl Writing {
-    fn new(sid: Sid, bits: u64) -> Self {
+    fn new(sid: Sid, bits: u64, who: &auth::Who) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let who = Who {
-            user: String::new(),
-            name: "HTTP".to_owned(),
+            user: who.id.clone(),
+            name: match who.name.as_str() {
+                "" => "HTTP".to_owned(),
+                name => name.to_owned(),
+            },
         };
         let mut random = Random::new(bits);
         let keys = Random::new(random.bits());

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 
+use super::super::entrance::{Caller, Entered};
 use super::super::problem::Problem;
 use super::super::state::App;
 use super::answer::{self, edited};
 use super::unknown;
+use crate::auth::Role;
 use crate::geometry::Geometry;
 use crate::geometry::validity::{Fault, Place, REPAIR_VERTICES_MAX, Suggestion, repair};
 use crate::index::{FeatureIndex, FeatureProblems, Moment};
@@ -30,11 +32,13 @@ const CHANGES_TOLD_MAX: usize = 200;
 /// GET `/api/v1/maps/{map}/problems[?after=FID]`: of the whole map.
 pub async fn problems(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: String,
 ) -> Result<warp::reply::Response, Problem> {
     let after = after(&query)?;
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, .. } = entered.await?;
     check(&room).await?;
     let body = room.features(move |index| listed(index, after.as_deref()));
     answer::json(StatusCode::OK, &body.await?)
@@ -44,10 +48,12 @@ pub async fn problems(
 /// is one. Nothing applies it but an edit that somebody makes.
 pub async fn problems_of(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     fid: String,
 ) -> Result<warp::reply::Response, Problem> {
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, .. } = entered.await?;
     check(&room).await?;
     let body = room.features(move |index| {
         index.check();

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use warp::http::{HeaderMap, Response, StatusCode, header};
 
+use super::super::entrance::{Caller, Entered, without_token};
 use super::super::problem::Problem;
 use super::super::state::App;
 use super::answer::{self, Represented, represent};
 use super::etag::Conditions;
 use super::query::ListQuery;
 use super::{deleted, unknown};
+use crate::auth::Role;
 use crate::index::{FeatureIndex, FilterError};
 use crate::model::{Feature, State};
 use crate::room::IfUnknown;
@@ -17,11 +19,13 @@ use crate::room::IfUnknown;
 /// GET `/api/v1/maps/{map}/features[?…]`.
 pub async fn list(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     query: String,
 ) -> Result<warp::reply::Response, Problem> {
     let asked = Arc::new(ListQuery::parse(&query)?);
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, .. } = entered.await?;
     let page = room.features(move |index| page(index, &asked)).await?;
     let (features, matched, next) =
         page.map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -33,7 +37,7 @@ pub async fn list(
             format!("{path}?{query}")
         }
     };
-    let mut links = vec![answer::link("self", with(&query))];
+    let mut links = vec![answer::link("self", with(&without_token(&query)))];
     if let Some(last) = next {
         links.push(answer::link("next", with(&ListQuery::next(&query, &last))));
     }
@@ -85,11 +89,13 @@ fn represented(
 /// GET `/api/v1/maps/{map}/features/{fid}`.
 pub async fn get(
     app: Arc<App>,
+    caller: Caller,
     segment: String,
     fid: String,
     headers: HeaderMap,
 ) -> Result<warp::reply::Response, Problem> {
-    let room = app.enter(&segment, IfUnknown::Refuse)?;
+    let entered = app.enter(&caller, &segment, IfUnknown::Refuse, Role::Viewer);
+    let Entered { room, .. } = entered.await?;
     let present = room.features(move |index| present(index, &fid)).await??;
     let known = Conditions::read(&headers)
         .if_none_match

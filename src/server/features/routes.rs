@@ -7,9 +7,10 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::{Filter, Rejection, Reply};
 
-use super::super::accept::PeerAddress;
+use super::super::entrance::{Caller, caller};
+use super::super::methods;
 use super::super::problem::Problem;
-use super::super::routes::{Answer, address, answer, with};
+use super::super::routes::{Answer, answer, with};
 use super::super::state::App;
 use super::super::upload::{Body, collect};
 use super::edit::OfFeature;
@@ -39,14 +40,15 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(raw_query())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, app| answer(list(app, map, query)))
-        .or(list_of.clone().and(warp::post()).and(sent(app)).then(
+        .then(|map, query, caller, app| answer(list(app, caller, map, query)))
+        .or(list_of.clone().and(methods::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
                 answer(async move {
                     // It counts until the edit is written, here and below.
                     let body = sent.body?;
-                    post(app, map, sent.headers, body.bytes.clone(), sent.address).await
+                    post(app, sent.caller, map, sent.headers, body.bytes.clone()).await
                 })
                 .await
             },
@@ -58,24 +60,27 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(warp::header::headers_cloned())
+        .and(caller())
         .and(with(app))
-        .then(|map, fid: Segment, headers, app| answer(get(app, map, fid.0, headers)))
-        .or(item.clone().and(warp::put()).and(sent(app)).then(
+        .then(|map, fid: Segment, headers, caller, app| {
+            answer(get(app, caller, map, fid.0, headers))
+        })
+        .or(item.clone().and(methods::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let body = sent.body?;
-                    let of = of(app, map, fid, sent.headers, sent.address);
+                    let of = of(app, map, fid, sent.headers, sent.caller);
                     put(of, body.bytes.clone()).await
                 })
                 .await
             },
         ))
         .unify()
-        .or(item.clone().and(warp::patch()).and(sent(app)).then(
+        .or(item.clone().and(methods::patch()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let body = sent.body?;
-                    let of = of(app, map, fid, sent.headers, sent.address);
+                    let of = of(app, map, fid, sent.headers, sent.caller);
                     patch(of, body.bytes.clone()).await
                 })
                 .await
@@ -84,12 +89,12 @@ pub fn routes(
         .unify()
         .or(item
             .clone()
-            .and(warp::delete())
+            .and(methods::delete())
             .and(warp::header::headers_cloned())
-            .and(address())
+            .and(caller())
             .and(with(app))
-            .then(|map, fid: Segment, headers, address, app| {
-                answer(delete(of(app, map, fid, headers, address)))
+            .then(|map, fid: Segment, headers, caller, app| {
+                answer(delete(of(app, map, fid, headers, caller)))
             }))
         .unify()
         .or(item
@@ -99,23 +104,25 @@ pub fn routes(
     let undeleted = item_of
         .and(warp::path("undelete"))
         .and(warp::path::end())
-        .and(warp::post())
-        .and(address())
+        .and(methods::post())
+        .and(caller())
         .and(with(app))
-        .then(|map, fid: Segment, address, app| answer(undelete(app, map, fid.0, address)));
+        .then(|map, fid: Segment, caller, app| answer(undelete(app, caller, map, fid.0)));
     let found = problems_at
         .clone()
         .and(warp::path::end())
         .and(reading())
         .and(raw_query())
+        .and(caller())
         .and(with(app))
-        .then(|map, query, app| answer(problems(app, map, query)))
+        .then(|map, query, caller, app| answer(problems(app, caller, map, query)))
         .or(problems_at
             .and(warp::path::param::<Segment>())
             .and(warp::path::end())
             .and(reading())
+            .and(caller())
             .and(with(app))
-            .then(|map, fid: Segment, app| answer(problems_of(app, map, fid.0))))
+            .then(|map, fid: Segment, caller, app| answer(problems_of(app, caller, map, fid.0))))
         .unify();
     lists
         .boxed()
@@ -147,7 +154,7 @@ impl std::str::FromStr for Segment {
 struct Sent {
     headers: HeaderMap,
     body: Result<Body, Problem>,
-    address: PeerAddress,
+    caller: Caller,
 }
 
 fn sent(
@@ -156,15 +163,20 @@ fn sent(
     let limits = app.clone();
     warp::header::headers_cloned()
         .and(warp::body::stream())
-        .and(address())
-        .then(move |headers, body, address| {
+        .and(caller())
+        .then(move |headers, body, caller| {
             let app = limits.clone();
             async move {
                 let limit_bytes = app.config.limits.update_bytes_max;
+                // Nothing is taken in from those who will be turned away.
+                let body = match app.greet(&caller) {
+                    Ok(()) => collect(&app, body, limit_bytes).await,
+                    Err(problem) => Err(problem),
+                };
                 Sent {
                     headers,
-                    body: collect(&app, body, limit_bytes).await,
-                    address,
+                    body,
+                    caller,
                 }
             }
         })
@@ -172,7 +184,7 @@ fn sent(
 }
 
 fn reading() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::get().or(warp::head()).unify()
+    methods::get_or_head()
 }
 
 fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
@@ -184,7 +196,7 @@ fn of(
     segment: String,
     fid: Segment,
     headers: HeaderMap,
-    address: PeerAddress,
+    caller: Caller,
 ) -> OfFeature {
     let fid = fid.0;
     OfFeature {
@@ -192,7 +204,7 @@ fn of(
         segment,
         fid,
         headers,
-        address,
+        caller,
     }
 }
 

@@ -142,7 +142,8 @@ async fn a_peer_that_breaks_tls_is_an_error_and_one_that_breaks_off_an_end() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 
     let (ours, theirs) = connected().await;
-    drop(theirs);
+    let (mut tcp, _) = theirs.into_inner();
+    tcp.shutdown().await.unwrap();
     let end = loop {
         ours.readable().await.unwrap();
         match ours.try_read(&mut buffer) {

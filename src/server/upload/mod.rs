@@ -46,6 +46,7 @@ pub async fn collect<B: Buf, E: std::fmt::Display>(
     let into = Intake {
         spool: None,
         unfinished: &app.unfinished,
+        stop: &app.stop,
     };
     match receive(body, None, limits, into).await? {
         Upload::Small(body) => Ok(body),
@@ -103,6 +104,8 @@ pub struct Intake<'a> {
     pub spool: Option<&'a Spool>,
     /// Counts what is in memory.
     pub unfinished: &'a Arc<Unfinished>,
+    /// Rings when the server stops, which does not wait for the rest of a body.
+    pub stop: &'a CancellationToken,
 }
 
 /// Takes in a body to its end: what is too large for memory into `spool`.
@@ -144,6 +147,9 @@ where
         let next = tokio::select! {
             next = tokio::time::timeout(late, body.next()) => next,
             () = evicted.cancelled() => return Err(crowded()),
+            () = into.stop.cancelled() => {
+                return Err(Problem::unavailable("the server is stopping; nothing was changed"));
+            }
         };
         let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
             break;

@@ -16,9 +16,12 @@ const LIMITS: UploadLimits = UploadLimits {
 fn into(spool: &Spool) -> Intake<'_> {
     static UNFINISHED: std::sync::LazyLock<Arc<Unfinished>> =
         std::sync::LazyLock::new(|| Unfinished::new(1 << 20));
+    static STOP: std::sync::LazyLock<CancellationToken> =
+        std::sync::LazyLock::new(CancellationToken::new);
     Intake {
         spool: Some(spool),
         unfinished: &UNFINISHED,
+        stop: &STOP,
     }
 }
 
@@ -128,6 +131,7 @@ async fn of_bodies_that_are_too_much_together_the_largest_is_turned_away() {
     let into = Intake {
         spool: Some(&spool),
         unfinished: &unfinished,
+        stop: &CancellationToken::new(),
     };
     let slow = body(&[60]).chain(stream::pending());
     let slow = receive(slow, None, LIMITS, into);

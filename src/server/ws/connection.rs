@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use mapweave_proto::{Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits};
 use mapweave_storage::Origin;
 
@@ -53,6 +54,8 @@ pub struct Peering {
     pub origin: Arc<Origin>,
     /// What it may do.
     pub access: Access,
+    /// Completes when it may do that no more, with why.
+    pub ended: BoxFuture<'static, CloseReason>,
 }
 
 /// How a connection came to its end.
@@ -144,6 +147,7 @@ impl Running {
         let tick_ms = paused.map_or(tick_ms, |until| until.min(tick_ms));
         tokio::select! {
             () = self.outbox.rung() => self.hear_room().await,
+            reason = &mut self.peering.ended => Err(Ending::close(&reason)),
             writable = self.stream.writable(), if self.outbox.has_backlog() => {
                 writable.and_then(|()| self.outbox.flush()).map_err(|_| Ending::Lost)?;
                 self.hear_room().await

@@ -41,8 +41,6 @@ pub struct Socket<D> {
     pub unfinished: Arc<Unfinished>,
     /// All maps, for the clock.
     pub rooms: Arc<Rooms>,
-    /// Who it is, for the log.
-    pub origin: Arc<Origin>,
     /// Who may have which map.
     pub door: D,
     /// Rings when the server stops. Rooms close the sockets of their connections; this is for those without maps.
@@ -50,12 +48,14 @@ pub struct Socket<D> {
 }
 
 /// Decides who may have a map, and finds it.
-pub trait Door: Send {
-    /// Never waits.
-    ///
+pub trait Door: Send + Sync {
     /// # Errors
     /// Why there is no way in.
-    fn enter(&self, address: &Address, token: Option<&str>) -> Result<Entry, NoEntry>;
+    fn enter(
+        &self,
+        address: &Address,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Entry, NoEntry>> + Send;
 }
 
 /// A map, with places for one more connection.
@@ -64,6 +64,8 @@ pub struct Entry {
     pub room: RoomHandle,
     /// What the client may do.
     pub access: Access,
+    /// Who it is, for the log.
+    pub origin: Arc<Origin>,
     /// Given back when the map is left.
     pub places: (SocketPlace, RoomPlace),
 }
@@ -89,7 +91,6 @@ struct Running<D> {
     stop: CancellationToken,
     door: D,
     rooms: Arc<Rooms>,
-    origin: Arc<Origin>,
     maps: HashMap<LaneId, Attached>,
     lanes: Arc<Lanes>,
     queue_bytes_max: usize,
@@ -117,7 +118,6 @@ impl<D: Door> Socket<D> {
             stop: self.stop,
             door: self.door,
             rooms: self.rooms,
-            origin: self.origin,
             maps: HashMap::new(),
             lanes: Arc::new(Lanes::new(self.stream.clone(), self.queue_bytes_max)),
             queue_bytes_max: self.queue_bytes_max,
@@ -244,7 +244,18 @@ impl<D: Door> Running<D> {
     /// Takes what is whole of what has arrived, unless the client is over its rate.
     async fn take_messages(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
-            let incoming = match self.reader.next_message() {
+            // As for a socket of one map: others have the thread in between, and every frame is paid for.
+            tokio::task::coop::consume_budget().await;
+            let next = self.reader.next_message();
+            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
+            let others = self
+                .reader
+                .take_frames()
+                .saturating_sub(u64::from(is_message));
+            if others > 0 {
+                self.handle(SocketEvent::Frames(others)).await?;
+            }
+            let incoming = match next {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Ending::Close(error.code(), error.to_string())),
@@ -279,7 +290,7 @@ impl<D: Door> Running<D> {
                         lane,
                         address,
                         token,
-                    } => next = Some(self.enter(lane, &address, token.as_deref())),
+                    } => next = Some(self.enter(lane, &address, token.as_deref()).await),
                     SocketEffect::Join(lane) => self.join(lane).await?,
                     SocketEffect::Room(lane, said) => self.tell_room(lane, said).await?,
                     SocketEffect::Send(lane, frame) => self.lanes.put(lane, frame::binary(&frame)),
@@ -292,8 +303,8 @@ impl<D: Door> Running<D> {
         Ok(())
     }
 
-    fn enter(&mut self, lane: LaneId, address: &Address, token: Option<&str>) -> SocketEvent {
-        let entry = match self.door.enter(address, token) {
+    async fn enter(&mut self, lane: LaneId, address: &Address, token: Option<&str>) -> SocketEvent {
+        let entry = match self.door.enter(address, token).await {
             Ok(entry) => entry,
             Err(NoEntry::Denied(reason)) => return SocketEvent::Denied(lane, reason),
             Err(NoEntry::Unavailable(why)) => {
@@ -323,8 +334,13 @@ impl<D: Door> Running<D> {
             lanes: self.lanes.clone(),
             id: lane,
         });
-        let Entry { room, access, .. } = &map.entry;
-        let joined = room.join(map.id, peer, self.origin.clone(), *access).await;
+        let Entry {
+            room,
+            access,
+            origin,
+            ..
+        } = &map.entry;
+        let joined = room.join(map.id, peer, origin.clone(), *access).await;
         map.joined = true;
         tracing::debug!(session = %map.id, map = room.name().as_str(), "attached a map");
         self.reached(lane, joined)

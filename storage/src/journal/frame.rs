@@ -225,6 +225,7 @@ mod tests {
                 name: MapName::parse(&n).unwrap()
             }),
             ".{0,200}".prop_map(|what| Kind::Revoked { what }),
+            ".{0,200}".prop_map(|what| Kind::Issued { what }),
             (100u8.., prop::collection::vec(any::<u8>(), 0..100)).prop_map(|(code, detail)| {
                 Kind::Other {
                     code,

@@ -111,6 +111,21 @@ export class Server {
     return new Uint8Array(await response.arrayBuffer());
   }
 
+  /** Runs `mapweave` with these arguments; its output. */
+  async command(args) {
+    const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env: ENVIRONMENT, cwd: tmpdir() });
+    const said = { out: '', err: '' };
+    child.stdout.on('data', (chunk) => {
+      said.out += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      said.err += chunk;
+    });
+    const [code] = await once(child, 'close');
+    if (code !== 0) throw new Error(`mapweave ${args[0]} ended with ${code}:\n${said.err}`);
+    return said.out;
+  }
+
   async maps() {
     return (await this.#ask('maps')).json();
   }

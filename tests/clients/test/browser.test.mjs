@@ -1,61 +1,20 @@
 // The page in Chromium: two people on one map.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { addPoint, features, launch, live, SHOTS, saved, visit as visitAddress } from '../lib/chromium.mjs';
 import { Server } from '../lib/server.mjs';
-import { LIMIT_MS, until } from '../lib/wait.mjs';
-
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const ARGUMENTS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-const SHOTS = fileURLToPath(new URL('../../../target/browser/', import.meta.url));
+import { until } from '../lib/wait.mjs';
 
 let browser;
 
 before(async () => {
-  if (!existsSync(CHROMIUM))
-    throw new Error(`no Chromium at ${CHROMIUM}: install the package chromium or set CHROMIUM`);
-  mkdirSync(SHOTS, { recursive: true });
-  browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: ARGUMENTS });
+  browser = await launch();
 });
 
 after(() => browser?.close());
 
-/** A page of its own person. `faults` collects errors on the console and requests to other hosts. */
-async function visit(t, server, path, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 700 }, ...options });
-  t.after(() => context.close());
-  context.setDefaultTimeout(LIMIT_MS);
-  const page = await context.newPage();
-  const faults = [];
-  page.on('pageerror', (error) => faults.push(`${error}`));
-  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== new URL(server.url).host) faults.push(`request to ${request.url()}`);
-  });
-  await page.goto(server.url + path);
-  return { page, faults };
-}
-
-const live = (page) => page.waitForSelector('[data-testid=status][data-link=live]');
-const saved = (page) => page.waitForSelector('[data-testid=status][data-link=live][data-unsaved="0"]');
-const features = (page, count) => page.waitForSelector(`#map[data-features="${count}"]`);
-
-async function addPoint(page, x, y) {
-  await page.getByRole('button', { name: 'Add point' }).click();
-  await page.mouse.click(x, y);
-  await page.keyboard.press('Escape');
-}
+const visit = (t, server, path, options) => visitAddress(t, browser, server.url + path, options);
 
 test('two people see each other’s points and pointers, and a reload keeps them', async (t) => {
   const server = await Server.start(t);

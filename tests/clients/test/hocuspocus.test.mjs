@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Client, converged, docOf, VERSIONS } from '../lib/clients.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
+import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
 import { random, until } from '../lib/wait.mjs';
 
 const ROUNDS = 5;
@@ -89,9 +90,10 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
   });
 
   test(`${name}: a reader sees edits, and its own are refused and never shown as saved`, async (t) => {
-    const server = await Server.start(t);
-    const writer = await new HocuspocusSocket(t, version, server).open('read');
-    const reader = await new HocuspocusSocket(t, version, server, '?access=read').open('read');
+    const server = await Server.start(t, KNOWS_TOKENS);
+    server.token = token({ '**': 'viewer' });
+    const open = (role) => new HocuspocusSocket(t, version, server).open('read', { token: token({ read: role }) });
+    const [writer, reader] = [await open('editor'), await open('viewer')];
     assert.equal(reader.provider.authorizedScope, 'readonly');
     reader.doc.getMap('feat').set('mine', 1);
     reader.provider.sendStateless('the edit has arrived by now');

@@ -1,57 +1,23 @@
 // The package @mapweave/mapdoc as somebody gets it who installs it: packed, unpacked beside Yjs, and used in plain Node.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { project as projectOf, readmeExamples, surplus } from '../lib/package.mjs';
 
-const built = fileURLToPath(new URL('../../../web/dist-mapdoc', import.meta.url));
-const modules = fileURLToPath(new URL('../node_modules', import.meta.url));
-
-/** A project with the packed package and this folder's `dependencies`. */
-function project(t, dependencies) {
-  const folder = mkdtempSync(join(tmpdir(), 'mapdoc-package-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const options = { encoding: 'utf8', cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] };
-  const packed = JSON.parse(execFileSync('npm', ['pack', built, '--json', '--offline', '--loglevel=error'], options));
-  const [{ filename, files }] = packed;
-  const target = join(folder, 'node_modules/@mapweave/mapdoc');
-  mkdirSync(target, { recursive: true });
-  execFileSync('tar', ['-xzf', join(folder, filename), '-C', target, '--strip-components=1']);
-  for (const name of dependencies) {
-    mkdirSync(join(folder, 'node_modules', name, '..'), { recursive: true });
-    symlinkSync(join(modules, name), join(folder, 'node_modules', name));
-  }
-  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const run = (code) => {
-    writeFileSync(join(folder, 'main.js'), code);
-    return JSON.parse(execFileSync(process.execPath, ['--preserve-symlinks', 'main.js'], options));
-  };
-  return { run, target, files: files.map(({ path }) => path) };
-}
-
-/** The blocks of JavaScript of the package's README. */
-function readmeExamples(target) {
-  return [...readFileSync(join(target, 'README.md'), 'utf8').matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
-}
+const project = (t, dependencies) => projectOf(t, 'mapdoc', dependencies);
 
 test('the packed package holds modules, types, README and licences and nothing else', (t) => {
   const { files } = project(t, []);
   for (const path of ['index.js', 'index.d.ts', 'y14.js', 'package.json', 'README.md', 'LICENSE-MIT'])
     assert.ok(files.includes(path), path);
-  const surplus = files.filter((path) => !/\.(js|d\.ts)$|^package\.json$|^README\.md$|^LICENSE-/.test(path));
-  assert.deepEqual(surplus, []);
-  assert.ok(!files.some((path) => path.includes('test')));
+  assert.deepEqual(surplus(files), []);
 });
 
-test('the example of the README runs in plain Node with Yjs 13', (t) => {
+test('the example of the README runs in plain Node with Yjs 13', async (t) => {
   const { run, target } = project(t, ['yjs', 'lib0']);
   const [example] = readmeExamples(target).filter((code) => code.includes("from 'yjs'"));
   const silenced = example.replaceAll('console.log', 'void ');
-  const found = run(`${silenced}
+  const found = await run(`${silenced}
     console.log(JSON.stringify({ ...view.feature(meadow), properties: Object.fromEntries(view.feature(meadow).properties), report: report(view) }));
   `);
   assert.deepEqual(found.geometry.coordinates, [
@@ -67,9 +33,9 @@ test('the example of the README runs in plain Node with Yjs 13', (t) => {
   assert.deepEqual([found.state, found.report], ['live', []]);
 });
 
-test('documents of Yjs 14 are written and read, and Yjs 13 reads them too', (t) => {
+test('documents of Yjs 14 are written and read, and Yjs 13 reads them too', async (t) => {
   const { run } = project(t, ['yjs', 'lib0', '@y/y']);
-  const found = run(`
+  const found = await run(`
     import * as Y14 from '@y/y';
     import * as Y from 'yjs';
     import { MapView, Writer } from '@mapweave/mapdoc';

@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 pub mod server;
+pub mod token;
 pub mod tunnel;
 pub mod wait;
 pub mod wire;

@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::{MAP, MIB};
 use crate::harness::wait::until_async;
-use crate::harness::{Raw, Request, Server};
+use crate::harness::{Client, Raw, Request, Server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_that_stopped_reading_cost_little_and_do_not_hold_up_a_stop() {
@@ -51,8 +51,8 @@ async fn readers_of_a_state_who_take_nothing_share_it_and_do_not_hold_up_a_stop(
         let (answer, reader) = Raw::ask(&server, request).await;
         assert_eq!(answer.status, 200);
         readers.push(reader);
-        crew.work().await;
     }
+    crew.work().await;
     // One copy for all who ask for the same, and not one for each.
     crew.finds_memory_bounded(&server, 256 * MIB);
     crew.leaves_all_well(server).await;
@@ -61,9 +61,10 @@ async fn readers_of_a_state_who_take_nothing_share_it_and_do_not_hold_up_a_stop(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_cannot_listen_now_is_told_to_come_back() {
-    let server = Server::with(&["limits.sessions_per_map_max=2"]).await;
+    let server = Server::with(&["limits.sessions_per_map_max=3"]).await;
     let crew = Crew::join(&server).await;
     let events = format!("/api/v1/maps/{MAP}/events");
+    let mut third = Client::join(&server, MAP).await;
     // Programs are told by the status.
     let refused = server.get(&events).await;
     assert_eq!(
@@ -87,5 +88,7 @@ async fn a_browser_that_cannot_listen_now_is_told_to_come_back() {
     // What will not change by waiting is told by the status to all.
     let unknown = Request::get("/api/v1/maps/none/events").header("accept", "text/event-stream");
     assert_eq!(server.send(unknown).await.status, 404);
+    third.go_offline().await;
+    server.until_sockets(4).await;
     crew.leaves_all_well(server).await;
 }

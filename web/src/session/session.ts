@@ -5,10 +5,20 @@ import * as Y from 'yjs';
 import { mapUndo, type Undo } from '../mapdoc/undo.ts';
 import { MapView } from '../mapdoc/view.ts';
 import { Writer } from '../mapdoc/writer.ts';
-import { namePath } from '../names.ts';
 import { PresenceChannel } from '../presence/presence.ts';
-import { Connection } from '../provider/connection.ts';
+import type { Counts } from '../provider/editLog.ts';
+import type { DeviceState } from '../provider/persistence.ts';
+import type { ProviderState } from '../provider/policy.ts';
+import { MADE_ANEW, MapweaveProvider } from '../provider/provider.ts';
 import type { Identity } from './identity.ts';
+import { currentToken } from './token.ts';
+
+/** How things stand between this page and its server. */
+export interface ConnectionState {
+  link: ProviderState;
+  edits: Counts;
+  device: DeviceState;
+}
 
 export interface SessionEvents {
   /** The server refused an edit, with its reason. */
@@ -22,7 +32,7 @@ export class MapSession {
   readonly writer: Writer;
   readonly undo: Undo;
   readonly presence: PresenceChannel;
-  readonly connection: Connection;
+  readonly provider: MapweaveProvider;
   readonly identity: Identity;
 
   constructor(name: string, identity: Identity, events: SessionEvents) {
@@ -33,12 +43,34 @@ export class MapSession {
     this.undo = mapUndo(this.view, this.writer, events.undoChanged);
     const awareness = new Awareness(this.doc);
     this.presence = new PresenceChannel(awareness, person);
-    this.connection = new Connection(socketUrl(), namePath(name), this.doc, awareness, events.denied);
+    const token = currentToken();
+    this.provider = new MapweaveProvider({
+      server: location.origin,
+      map: name,
+      doc: this.doc,
+      awareness,
+      ...(token === null ? {} : { token }),
+    });
+    this.provider.on('denied', ({ reason }) => events.denied(reason));
+    this.provider.on('state', (state) => {
+      if (state.kind === 'closed' && state.code === MADE_ANEW) void this.#beginAnew();
+    });
+  }
+
+  get connection(): ConnectionState {
+    const { state: link, counts: edits, device } = this.provider;
+    return { link, edits, device };
+  }
+
+  onConnection(listener: (state: ConnectionState) => void): void {
+    const tell = () => listener(this.connection);
+    this.provider.on('state', tell);
+    this.provider.on('edits', tell);
   }
 
   dispose(): void {
     this.presence.dispose();
-    this.connection.dispose();
+    void this.provider.destroy();
     this.undo.dispose();
     this.view.dispose();
     this.doc.destroy();
@@ -53,8 +85,11 @@ export class MapSession {
     if (sid === this.identity.sid) return 'you';
     return this.view.sessionName(sid) ?? (this.isOwn(sid) ? 'you, earlier' : 'somebody');
   }
-}
 
-function socketUrl(): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+  /** Content of a map that is no more is of no use, unless there are edits in it that nobody else has. */
+  async #beginAnew(): Promise<void> {
+    if (this.provider.counts.unsaved > 0) return;
+    await this.provider.forget();
+    location.reload();
+  }
 }

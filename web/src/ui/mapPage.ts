@@ -4,16 +4,16 @@ import { MapWidget } from '../map/widget.ts';
 import type { Feature } from '../mapdoc/view.ts';
 import { checkName } from '../names.ts';
 import type { Presence } from '../presence/state.ts';
-import type { ConnectionState } from '../provider/connection.ts';
 import { type Batch, Feed } from '../session/feed.ts';
 import { openIdentity, savePerson } from '../session/identity.ts';
-import { MapSession } from '../session/session.ts';
+import { type ConnectionState, MapSession } from '../session/session.ts';
 import { details, position, titleOf } from './details.ts';
 import { count } from './dom.ts';
 import { type Findable, Finder } from './finder.ts';
 import { type Layout, layout } from './layout.ts';
 import { People } from './people.ts';
 import { StatusPill } from './status.ts';
+import { Unsent } from './unsent.ts';
 import { formatHash, parseHash } from './viewHash.ts';
 
 type Tool = { kind: 'look' } | { kind: 'add' } | { kind: 'move'; fid: string };
@@ -39,6 +39,7 @@ class MapPage {
   readonly #layout: Layout;
   readonly #map: MapWidget;
   readonly #status = new StatusPill();
+  readonly #unsent: Unsent;
   readonly #people: People;
   readonly #finder: Finder;
   readonly #found = new Map<string, Findable>();
@@ -46,6 +47,7 @@ class MapPage {
   #selected: string | null = null;
   #hasFitted = parseHash(location.hash) !== null;
   #hasSynced = false;
+  #isClosed = false;
   #messageTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(root: HTMLElement, name: string, session: MapSession) {
@@ -77,9 +79,10 @@ class MapPage {
       zoomOut: () => this.#map.zoomBy(-NUDGE_ZOOM),
       find: () => this.#toggleFinder(),
     });
-    this.#layout.status.append(this.#status.element);
+    this.#unsent = new Unsent(session, this.#status.element, (text) => this.say(text));
+    this.#layout.status.append(this.#unsent.button);
     this.#layout.people.append(this.#people.button);
-    this.#layout.popovers.append(this.#people.panel, this.#finder.panel);
+    this.#layout.popovers.append(this.#unsent.panel, this.#people.panel, this.#finder.panel);
     root.replaceChildren(this.#layout.root);
     this.#map = new MapWidget(this.#layout.map, {
       click: (at, fid) => this.#clicked(at, fid),
@@ -89,13 +92,15 @@ class MapPage {
     const view = parseHash(location.hash);
     if (view) this.#map.setView(view.lonLat, view.zoom);
     new Feed(session.view, (batch, left) => this.#draw(batch, left));
-    session.connection.onChange((state) => this.#connected(state));
+    session.onConnection((state) => this.#connected(state));
+    void session.provider.loaded.then((hasContent) => hasContent && this.#hasContent());
     session.presence.onChange((others) => this.#met(others));
     window.addEventListener('beforeunload', (event) => {
-      if (session.connection.state.unsaved > 0 && session.connection.state.acknowledges) event.preventDefault();
+      // What is on the device is sent when the page is opened again.
+      if (session.connection.edits.memory > 0) event.preventDefault();
     });
     document.addEventListener('keydown', (event) => this.#key(event));
-    this.#connected(session.connection.state);
+    this.#connected(session.connection);
     this.showUndo();
     this.#title(name);
   }
@@ -125,16 +130,23 @@ class MapPage {
 
   #connected(state: ConnectionState): void {
     this.#status.show(state);
-    if (state.link.kind === 'refused') this.say(this.#status.element.title);
-    if (state.link.kind === 'live' && !this.#hasSynced) {
-      this.#hasSynced = true;
-      // The view moves by itself only for what was there before the page.
-      if (this.#session.view.ids().length === 0) this.#hasFitted = true;
-      if (!this.#session.view.isWritable())
-        this.say('This map was made by a newer program; it can be looked at but not edited here.');
-      this.showUndo();
-      this.#showCount();
-    }
+    this.#unsent.show();
+    const wasClosed = this.#isClosed;
+    this.#isClosed = state.link.kind === 'closed';
+    if (this.#isClosed && !wasClosed) this.say(this.#status.element.title);
+    if (state.link.kind === 'live') this.#hasContent();
+  }
+
+  /** The content is here, from the server or from this device: from now on the map can be edited. */
+  #hasContent(): void {
+    if (this.#hasSynced) return;
+    this.#hasSynced = true;
+    // The view moves by itself only for what was there before the page.
+    if (this.#session.view.ids().length === 0) this.#hasFitted = true;
+    if (!this.#session.view.isWritable())
+      this.say('This map was made by a newer program; it can be looked at but not edited here.');
+    this.showUndo();
+    this.#showCount();
   }
 
   #met(others: Presence[]): void {
@@ -298,6 +310,7 @@ class MapPage {
 
   #escape(): void {
     if (!this.#finder.panel.hidden) this.#finder.toggle(false);
+    else if (!this.#unsent.panel.hidden) this.#unsent.toggle(false);
     else if (!this.#people.panel.hidden) this.#people.toggle(false);
     else if (this.#tool.kind !== 'look') this.#use({ kind: 'look' });
     else this.#select(null, false);

@@ -1,0 +1,215 @@
+// The page in Chromium behind what real networks put in the way: proxies without sockets, links that break, devices that die.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import * as Y from 'yjs';
+import {
+  addPoint,
+  features,
+  killKeeping,
+  launch,
+  launchKeeping,
+  live,
+  offline,
+  onDevice,
+  SHOTS,
+  saved,
+  unsaved,
+  visit,
+} from '../lib/chromium.mjs';
+import { BrokenLink, Middlebox } from '../lib/proxy.mjs';
+import { Server } from '../lib/server.mjs';
+import { random } from '../lib/wait.mjs';
+
+/** Looks for a socket that works again may be so far apart. */
+const RETURN_MS = 90_000;
+
+let browser;
+
+before(async () => {
+  browser = await launch();
+});
+
+after(() => browser?.close());
+
+for (const [what, mode] of [
+  ['refuses sockets with 403', 'no-upgrade'],
+  ['opens sockets and lets nothing through', 'stall'],
+]) {
+  test(`behind a proxy that ${what}, edits flow both ways; mended, the page returns to a socket`, async (t) => {
+    const server = await Server.start(t);
+    const proxy = await Middlebox.start(t, server);
+    proxy.mode = mode;
+    const near = await visit(t, browser, `${server.url}/m/way`);
+    await live(near.page, 'ws');
+    const far = await visit(t, browser, `${proxy.url}/m/way`);
+    await live(far.page, 'http');
+    await far.page.screenshot({ path: `${SHOTS}over-http-${mode}.png` });
+
+    await addPoint(far.page, 500, 300);
+    await features(near.page, 1);
+    await saved(far.page);
+    await addPoint(near.page, 650, 350);
+    await features(far.page, 2);
+
+    proxy.become('open');
+    await far.page.waitForSelector('[data-testid=status][data-link=live][data-over=ws]', { timeout: RETURN_MS });
+    await addPoint(far.page, 560, 420);
+    await features(near.page, 3);
+    await saved(far.page);
+    assert.ok(proxy.upgrades.passed > 0);
+  });
+}
+
+test('edits made without a server outlive a refresh and arrive later', async (t) => {
+  const server = await Server.start(t);
+  const proxy = await Middlebox.start(t, server);
+  const { page } = await visit(t, browser, `${proxy.url}/m/refresh`);
+  await live(page);
+  await addPoint(page, 500, 300);
+  await saved(page);
+  proxy.become('dead');
+  await offline(page);
+  await addPoint(page, 600, 300);
+  await addPoint(page, 400, 300);
+  await onDevice(page, 2);
+  await page.reload();
+  await features(page, 3);
+  await onDevice(page, 2);
+  proxy.become('open');
+  await saved(page);
+  const other = await visit(t, browser, `${server.url}/m/refresh`);
+  await features(other.page, 3);
+});
+
+test('edits that were on the device outlive SIGKILL of the browser', async (t) => {
+  const server = await Server.start(t);
+  const proxy = await Middlebox.start(t, server);
+  const folder = mkdtempSync(join(tmpdir(), 'mapweave-browser-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  let context = await launchKeeping(folder);
+  t.after(() => context.close());
+  let page = await context.newPage();
+  await page.goto(`${proxy.url}/m/killed`);
+  await live(page);
+  proxy.become('dead');
+  await offline(page);
+  await addPoint(page, 500, 300);
+  await addPoint(page, 600, 300);
+  await onDevice(page, 2);
+  await killKeeping(folder);
+
+  context = await launchKeeping(folder);
+  page = await context.newPage();
+  await page.goto(`${proxy.url}/m/killed`);
+  await features(page, 2);
+  await unsaved(page, 2);
+  proxy.become('open');
+  await saved(page);
+  const other = await visit(t, browser, `${server.url}/m/killed`);
+  await features(other.page, 2);
+});
+
+test('two pages of one browser share their unsent edits, and one of them may be closed', async (t) => {
+  const server = await Server.start(t);
+  const proxy = await Middlebox.start(t, server);
+  const { page } = await visit(t, browser, `${proxy.url}/m/tabs`);
+  await live(page);
+  const second = await page.context().newPage();
+  await second.goto(`${proxy.url}/m/tabs`);
+  await live(second);
+  proxy.become('dead');
+  await offline(page);
+  await offline(second);
+  await addPoint(page, 500, 300);
+  await features(second, 1);
+  await onDevice(page, 1);
+  await unsaved(second, 1);
+  await page.close();
+  proxy.become('open');
+  await saved(second);
+  const other = await visit(t, browser, `${server.url}/m/tabs`);
+  await features(other.page, 1);
+});
+
+test('unsent edits leave as a file, and the page, the API and the command take it in once', async (t) => {
+  const server = await Server.start(t);
+  const proxy = await Middlebox.start(t, server);
+  const { page } = await visit(t, browser, `${proxy.url}/m/carried`);
+  await live(page);
+  proxy.become('dead');
+  await offline(page);
+  await addPoint(page, 500, 300);
+  await addPoint(page, 600, 300);
+  await onDevice(page, 2);
+  await page.locator('.button.status').click();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Save unsent edits to a file' }).click(),
+  ]);
+  const file = join(mkdtempSync(join(tmpdir(), 'mapweave-file-')), download.suggestedFilename());
+  t.after(() => rmSync(join(file, '..'), { recursive: true, force: true }));
+  await download.saveAs(file);
+  assert.match(file, /carried .*\.mapweave-edits$/);
+
+  const post = () =>
+    fetch(`${server.url}/api/v1/maps/carried/import`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/vnd.mapweave.edits' },
+      body: readFileSync(file),
+    });
+  const first = await (await post()).json();
+  assert.deepEqual([first.durable, first.edits, first.written], [true, 2, 2]);
+  const again = await (await post()).json();
+  assert.deepEqual([again.edits, again.written], [2, 0]);
+  const updates = async () => (await server.maps()).find(({ name }) => name === 'carried').updates;
+  const before = await updates();
+  await server.command(['import', 'carried', file, '--server', server.url]);
+
+  const other = await visit(t, browser, `${server.url}/m/carried`);
+  await features(other.page, 2);
+  await other.page.locator('.button.status').click();
+  await other.page.locator('input[type=file]').setInputFiles(file);
+  await saved(other.page);
+  await features(other.page, 2);
+  // The device that made them hears that they are there.
+  proxy.become('open');
+  await saved(page);
+  assert.equal(await updates(), before);
+});
+
+test('a map of 20 MB arrives over a link that breaks every 3 s, no byte of it twice', async (t) => {
+  const server = await Server.start(t);
+  const next = random('content');
+  const doc = new Y.Doc();
+  const blob = doc.getMap('blob');
+  for (let i = 0; i < 200; i++) {
+    const text = Array.from({ length: 10_000 }, () => Math.floor(next() * 2 ** 32).toString(36)).join('');
+    blob.set(`${i}`, text.slice(0, 50_000).padEnd(50_000, '.').repeat(2));
+  }
+  const posted = await fetch(`${server.url}/api/v1/maps/large/state`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: Y.encodeStateAsUpdate(doc),
+  });
+  assert.equal(posted.status, 200);
+  const link = await BrokenLink.start(t, server, { everyMs: 3_000, bytesPerSecond: 2_500_000 });
+  const { page } = await visit(t, browser, `${link.url}/m/large`);
+  await page.waitForSelector('[data-testid=status][data-link=loading]');
+  await page.waitForSelector('[data-testid=status][data-link=live]', { timeout: RETURN_MS });
+
+  const whole = link.parts[0].total;
+  assert.ok(whole >= 20_000_000, `${whole} bytes`);
+  const of = link.parts.filter(({ total }) => total === whole);
+  console.log(`# ${whole} bytes in ${of.length} parts, ${link.cuts} cuts`);
+  assert.ok(of.length >= 3);
+  let at = 0;
+  for (const { start, bytes } of of) {
+    assert.equal(start, at, 'each part begins where the one before ended');
+    at += bytes;
+  }
+  assert.equal(at, whole);
+});
