@@ -11,6 +11,7 @@ use mapweave_storage::StoreError;
 use crate::auth::{GateError, KeyError, MintError};
 use crate::config::ConfigProblems;
 use crate::formats::ExportError;
+use crate::relay::upstream::UpstreamError;
 use crate::room::{EnterError, LoadError, Refused, RequestError};
 use crate::server::ServeError;
 use crate::telemetry::TelemetryError;
@@ -98,6 +99,9 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
+    /// Another server cannot be exchanged with.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The server ended by itself.
     #[error(transparent)]
     Serve(#[from] ServeError),

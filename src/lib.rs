@@ -13,6 +13,7 @@ pub mod formats;
 pub mod geometry;
 pub mod index;
 pub mod model;
+pub mod relay;
 pub mod room;
 pub mod server;
 pub mod telemetry;

@@ -62,7 +62,8 @@ pub use unsent::{
     UnsentEdits, UnsentError,
 };
 pub use update::{
-    ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, Ledger,
-    Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned, Verdict, concat, extend, scan,
+    COMMENT_ROOTS, CommentError, ConcatError, DeleteRange, DoorError, LARGE_DELETE_RANGES_MAX,
+    LargeError, LargeUpdate, Ledger, Outline, PieceLimits, Pieces, ReadAt, ScanError, Scanned,
+    Verdict, concat, extend, scan,
 };
 pub use varint::{Reader, Writer};

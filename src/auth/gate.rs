@@ -101,6 +101,8 @@ pub enum MintError {
 /// Whom a token shows, or that somebody else has to be asked.
 enum Seen {
     Passport(Passport),
+    /// Of a person whose rights were taken back, by a token that says what they were.
+    Revoked(Passport),
     Ask,
 }
 
@@ -180,6 +182,9 @@ impl Gate {
     /// Decides what the bearer of `token` may do in `map`, for a request from the address `from`. An empty token is none.
     /// Says the same of maps that exist and that do not.
     ///
+    /// Somebody whose rights were taken back as a person, and who could edit the map, may still leave what was edited
+    /// before: [`Access::Deposit`](mapweave_proto::Access::Deposit), which [`Permit::require`] takes for nothing.
+    ///
     /// # Errors
     /// [`Refused`], with words for the one who asks.
     ///
@@ -193,6 +198,7 @@ impl Gate {
     ) -> Result<Permit, Refused> {
         let passport = match self.see(token) {
             Ok(Seen::Passport(passport)) => Ok(passport),
+            Ok(Seen::Revoked(passport)) => return counted(passport.deposit(map)),
             Ok(Seen::Ask) => self.ask(token, Some(map), from).await,
             Err(refused) => Err(refused),
         };
@@ -210,6 +216,7 @@ impl Gate {
     pub async fn passport(&self, token: Option<&str>, from: IpAddr) -> Result<Passport, Refused> {
         let passport = match self.see(token) {
             Ok(Seen::Passport(passport)) => Ok(passport),
+            Ok(Seen::Revoked(_)) => Err(TokenError::Revoked.into()),
             Ok(Seen::Ask) => self.ask(token, None, from).await,
             Err(refused) => Err(refused),
         };
@@ -374,7 +381,7 @@ impl Gate {
             return Ok(Seen::Passport(anonymous(role)));
         };
         match jwt::verify(&self.keys, token) {
-            Ok(claims) => self.accept(claims).map(Seen::Passport),
+            Ok(claims) => self.accept(claims),
             Err(TokenError::Malformed | TokenError::UnknownKey | TokenError::Signature)
                 if self.webhook.is_some() =>
             {
@@ -385,7 +392,7 @@ impl Gate {
     }
 
     /// Whom the claims of a token with a good signature show.
-    fn accept(&self, claims: Claims) -> Result<Passport, Refused> {
+    fn accept(&self, claims: Claims) -> Result<Seen, Refused> {
         claims.check((self.clock)(), self.leeway_s, &self.audience)?;
         let issued_at_s = claims.iat.map(|iat| iat.0);
         let expires = claims.exp.map(|exp| exp.0.saturating_add(self.leeway_s));
@@ -401,7 +408,15 @@ impl Gate {
                 issued_at_s,
             })),
         };
-        self.unrevoked(passport)
+        let facts = passport.token.as_deref();
+        let token = facts.and_then(|token| token.id.as_deref());
+        if self.read().revocations.revokes_token(token) {
+            return Err(TokenError::Revoked.into());
+        }
+        Ok(match self.token_is_revoked(&passport.who, facts) {
+            true => Seen::Revoked(passport),
+            false => Seen::Passport(passport),
+        })
     }
 
     async fn ask(

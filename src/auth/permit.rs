@@ -96,8 +96,12 @@ impl Permit {
     /// Whether `needed` is within it.
     ///
     /// # Errors
-    /// [`Refused::Forbidden`], naming the role that is needed.
+    /// [`Refused::Forbidden`], naming the role that is needed; [`Refused::BadToken`] where nothing is left of it but to
+    /// leave edits.
     pub fn require(&self, needed: Role) -> Result<(), Refused> {
+        if self.access == Access::Deposit {
+            return Err(TokenError::Revoked.into());
+        }
         if self.role.includes(needed) {
             return Ok(());
         }
@@ -145,6 +149,22 @@ impl Passport {
             access: role.access(),
             expires_at_ms: self.expires_at_ms,
             token: self.token.clone(),
+        }
+    }
+
+    /// What is left of it in `map` for a person whose rights were taken back.
+    ///
+    /// # Errors
+    /// [`Refused::BadToken`] for who could not edit that map.
+    pub(super) fn deposit(&self, map: &MapName) -> Result<Permit, Refused> {
+        match self.role(map) {
+            Some(Role::Editor | Role::Owner) => Ok(Permit {
+                access: Access::Deposit,
+                // It cannot be revoked again.
+                token: None,
+                ..self.in_role(Role::Viewer)
+            }),
+            _ => Err(TokenError::Revoked.into()),
         }
     }
 

@@ -69,8 +69,13 @@ impl Revocations {
     /// Whether a token of `person` is revoked.
     pub fn revokes(&self, person: &str, token: Option<&str>, issued_at_s: Option<u64>) -> bool {
         let of_person = self.persons.get(person);
-        token.is_some_and(|id| self.tokens.contains(id))
+        self.revokes_token(token)
             || of_person.is_some_and(|before| issued_at_s.is_none_or(|at| at < *before))
+    }
+
+    /// Whether this one token is revoked, as one that was lost is, whoever's it was.
+    pub fn revokes_token(&self, token: Option<&str>) -> bool {
+        token.is_some_and(|id| self.tokens.contains(id))
     }
 
     /// How many there are.

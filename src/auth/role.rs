@@ -52,7 +52,8 @@ impl Role {
     /// What a session in this role may send.
     pub fn access(self) -> Access {
         match self {
-            Self::Viewer | Self::Commenter | Self::Relay => Access::ReadOnly,
+            Self::Viewer | Self::Relay => Access::ReadOnly,
+            Self::Commenter => Access::Comment,
             Self::Editor | Self::Owner => Access::ReadWrite,
         }
     }

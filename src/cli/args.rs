@@ -9,6 +9,7 @@ use super::target::ServerUrl;
 use super::token::Lifetime;
 use crate::auth::{Algorithm, MapPattern, Role, Secret};
 use crate::config::{self, Given, Purpose};
+use crate::relay::upstream::UpstreamUrl;
 use crate::tls::Fingerprint;
 
 /// Collaborative geodata for people whose network fails: a server, and commands on its maps.
@@ -58,6 +59,8 @@ pub enum Command {
     Export(ExportArgs),
     /// List the maps
     Maps(MapsArgs),
+    /// Exchange maps with another server, both ways: from a data folder, or for a running server
+    Sync(SyncArgs),
     /// Check everything stored: checksums, hash chains, and that the replayed log equals the present state
     Verify(VerifyArgs),
     /// Store a snapshot of maps, so that they load fast; their history stays whole
@@ -77,6 +80,22 @@ pub struct ServeArgs {
     /// Folder of the store [default: ./data] [env: MAPWEAVE_DATA]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Exchange maps with this server whenever there is a link to it, as in https://maps.example.org [env: MAPWEAVE_UPSTREAM_URL]
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Maps to exchange with it: a name in which * stands for any characters within a segment and ** for any at all; several
+    /// times for several [default: **] [env: MAPWEAVE_UPSTREAM_MAPS]
+    #[arg(long, value_name = "PATTERN")]
+    maps: Vec<String>,
+    /// File with the token to show there, of role relay [env: MAPWEAVE_UPSTREAM_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
+    upstream_token_file: Option<String>,
+    /// Trust the authorities in this file (PEM) and no others for that link [env: MAPWEAVE_UPSTREAM_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<String>,
+    /// Most bytes a second on that link, each way; 0 is as many as it takes [env: MAPWEAVE_UPSTREAM_BYTES_PER_S]
+    #[arg(long, value_name = "N")]
+    upstream_bytes_per_s: Option<String>,
     /// Let in those without a token; without keys that means everybody, as owners of every map [env: MAPWEAVE_ALLOW_ANONYMOUS]
     #[arg(long)]
     allow_anonymous: bool,
@@ -89,6 +108,46 @@ pub struct ServeArgs {
     /// Speak TLS with a certificate of our own making, and say how to trust it [env: MAPWEAVE_TLS_SELF_SIGNED]
     #[arg(long)]
     tls_self_signed: bool,
+}
+
+/// Arguments of `sync`.
+#[derive(Debug, clap::Args)]
+pub struct SyncArgs {
+    /// The server to exchange with, as in https://maps.example.org or http://10.0.0.1:8080
+    #[arg(value_name = "URL")]
+    pub(super) url: UpstreamUrl,
+    /// Maps to exchange: a name in which * stands for any characters within a segment and ** for any at all; several
+    /// times for several [default: **]
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) maps: Vec<MapPattern>,
+    /// End when both have all of each other's, instead of going on until interrupted
+    #[arg(long)]
+    pub(super) once: bool,
+    /// The token to show there, of role relay; better in the variable or a file [env: MAPWEAVE_UPSTREAM_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<Secret>,
+    /// File with that token
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Trust the authorities in this file (PEM) and no others, for a server at https://
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+    /// Trust the certificate with this SHA-256 fingerprint, the server's or its authority's, and no other
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(super) pin: Option<Fingerprint>,
+    /// Most bytes a second on the link, each way; 0 is as many as it takes
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(super) bytes_per_s: u64,
+    /// Exchange the store in this folder; its server must be stopped [env: MAPWEAVE_DATA]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub(super) data: Option<String>,
+    /// Exchange the maps of the running server at this address [default: the configured address if a server answers
+    /// there, else the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(super) server: Option<ServerUrl>,
+    /// The token to show at that server, of role relay
+    #[arg(long, value_name = "TOKEN", requires = "server")]
+    pub(super) server_token: Option<Secret>,
 }
 
 /// What a command works on.
@@ -338,6 +397,24 @@ impl Args {
         let data = match &self.command {
             Command::Serve(serve) => {
                 flag("listen", serve.listen.as_ref(), "--listen");
+                flag("upstream.url", serve.upstream.as_ref(), "--upstream");
+                let maps = (!serve.maps.is_empty()).then(|| serve.maps.join(","));
+                flag("upstream.maps", maps.as_ref(), "--maps");
+                flag(
+                    "upstream.token_file",
+                    serve.upstream_token_file.as_ref(),
+                    "--upstream-token-file",
+                );
+                flag(
+                    "upstream.ca_file",
+                    serve.upstream_ca.as_ref(),
+                    "--upstream-ca",
+                );
+                flag(
+                    "upstream.bytes_per_s",
+                    serve.upstream_bytes_per_s.as_ref(),
+                    "--upstream-bytes-per-s",
+                );
                 flag(
                     "allow_anonymous",
                     serve.allow_anonymous.then(|| "true".to_owned()).as_ref(),
@@ -358,6 +435,7 @@ impl Args {
             | Command::Verify(VerifyArgs { target, .. })
             | Command::Compact(CompactArgs { target, .. })
             | Command::Doctor(DoctorArgs { target, .. }) => target.data.as_ref(),
+            Command::Sync(sync) => sync.data.as_ref(),
             Command::Token(token) => match &token.command {
                 Some(
                     TokenCommand::Revoke(RevokeArgs { target, .. })

@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod maps;
 mod serve;
+mod sync;
 mod table;
 mod target;
 #[cfg(test)]
@@ -85,6 +86,7 @@ fn dispatch(
         Command::Serve(_) => serve::run(config, console),
         Command::Import(import) => import::run(&import, &config, environment, console),
         Command::Export(export) => export::run(&export, &config, environment, console),
+        Command::Sync(sync) => sync::run(&sync, &config, environment, console),
         Command::Maps(maps) => maps::run(&maps, &config, environment, console),
         Command::Verify(verify) => verify::run(&verify, &config, environment, console),
         Command::Compact(compact) => compact::run(&compact, &config, environment, console),

@@ -20,12 +20,13 @@ pub const DEFAULT_FILE: &str = "mapweave.toml";
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Variables that are no settings but stand for flags of the command line.
-const OTHER_VARIABLES: [&str; 5] = [
+const OTHER_VARIABLES: [&str; 6] = [
     "MAPWEAVE_CONFIG",
     "MAPWEAVE_SERVER",
     "MAPWEAVE_TOKEN",
     "MAPWEAVE_CA",
     "MAPWEAVE_PIN",
+    "MAPWEAVE_UPSTREAM_TOKEN",
 ];
 
 /// What the command line gave.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::{SECRET_BYTES_MIN, Secret};
+use crate::auth::{MapPattern, SECRET_BYTES_MIN, Secret};
+use crate::relay::upstream::UpstreamUrl;
 
 /// A value as it was given, before anybody knows what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub enum Rule {
     Secret,
     /// An address that starts with `http://`, or nothing.
     Url,
+    /// An address of another server, or nothing.
+    Upstream,
+    /// Names of maps, with stars.
+    Patterns,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A filter of log messages.
@@ -123,26 +128,26 @@ impl Raw {
         }
     }
 
-    fn text(&self, wanted: &str) -> Result<&str, String> {
+    /// Several strings, also in one with commas between.
+    fn list(&self) -> Result<Vec<String>, String> {
         match self {
-            Self::Text(text) => Ok(text),
+            Self::List(list) => Ok(list.clone()),
+            Self::Text(text) => {
+                let items = text.split(',').map(|s| s.trim().to_owned());
+                Ok(items.filter(|s| !s.is_empty()).collect())
+            }
             other => Err(format!(
-                "{} is given where {wanted} is wanted",
+                "{} is given where an array of strings is wanted",
                 other.what()
             )),
         }
     }
 
-    fn list(&self) -> Result<Vec<String>, String> {
+    fn text(&self, wanted: &str) -> Result<&str, String> {
         match self {
-            Self::List(list) => Ok(list.clone()),
-            Self::Text(text) => {
-                let items = text.split(',').map(str::trim);
-                let items = items.filter(|item| !item.is_empty());
-                Ok(items.map(str::to_owned).collect())
-            }
+            Self::Text(text) => Ok(text),
             other => Err(format!(
-                "{} is given where an array of strings is wanted",
+                "{} is given where {wanted} is wanted",
                 other.what()
             )),
         }
@@ -303,6 +308,35 @@ impl Setting for Option<String> {
 
     fn show(&self, _: Rule) -> String {
         self.clone().unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+/// Nothing is written as an empty text.
+impl Setting for Option<UpstreamUrl> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let text = raw.text("a string")?.trim();
+        (!text.is_empty()).then(|| text.parse()).transpose()
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let shown = self.as_ref().map(ToString::to_string);
+        shown.unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+impl Setting for Vec<MapPattern> {
+    fn parse(raw: &Raw, _: Rule) -> Result<Self, String> {
+        let parse = |text: &String| text.parse().map_err(|error| format!("{text:?}: {error}"));
+        let patterns: Self = raw.list()?.iter().map(parse).collect::<Result<_, _>>()?;
+        if patterns.is_empty() {
+            return Err("name at least one map or pattern; ** stands for all".to_owned());
+        }
+        Ok(patterns)
+    }
+
+    fn show(&self, _: Rule) -> String {
+        let shown: Vec<String> = self.iter().map(ToString::to_string).collect();
+        shown.join(", ")
     }
 }
 

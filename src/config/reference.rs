@@ -69,6 +69,8 @@ fn allowed(rule: Rule) -> String {
         Rule::Text => "text".to_owned(),
         Rule::Secret => "32 bytes or more".to_owned(),
         Rule::Url => "http://…".to_owned(),
+        Rule::Upstream => "https://…, http://…".to_owned(),
+        Rule::Patterns => "patterns".to_owned(),
         Rule::Choice(words) => words.join(", "),
         Rule::Filter => "log filter".to_owned(),
         Rule::Hosts => "host names".to_owned(),

@@ -11,7 +11,8 @@ use mapweave_proto::limits::{
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
 use super::parse::{Raw, Rule, Setting};
-use crate::auth::{Role, Secret};
+use crate::auth::{MapPattern, Role, Secret};
+use crate::relay::upstream::UpstreamUrl;
 use crate::room::HELD_EXPIRY_MS;
 
 const KIB: u64 = 1 << 10;
@@ -58,6 +59,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         Tls::KEYS,
         Auth::KEYS,
         Limits::KEYS,
+        Upstream::KEYS,
         Room::KEYS,
         Storage::KEYS,
     ]
@@ -136,6 +138,8 @@ settings! {
         auth: Auth,
         /// `[limits]`: what one client, one map and the whole server may use.
         limits: Limits,
+        /// `[upstream]`: head office, to exchange maps with.
+        upstream: Upstream,
         /// `[room]`: live maps.
         room: Room,
         /// `[storage]`: the store.
@@ -270,6 +274,23 @@ settings! {
         /// Memory of live maps, estimated, in bytes. Above it the least recently used of those that nobody is in
         /// are unloaded.
         live_maps_bytes_max: u64 = 2 << 30, Rule::Bytes { min: MIB, max: 1024 * GIB };
+    }
+}
+
+settings! {
+    /// Head office, to exchange maps with whenever there is a link to it. `docs/relay.md` tells how.
+    Upstream "upstream." |config| config.upstream => {
+        /// Its address: `https://maps.example.org`. Nothing is exchanged where it is not given.
+        url: Option<UpstreamUrl> = None, Rule::Upstream;
+        /// Which maps are exchanged: names in which `*` stands for any characters within a segment and `**` for any at all.
+        maps: Vec<MapPattern> = vec![MapPattern::all()], Rule::Patterns;
+        /// File with the token of this relay, whose role there is `relay`. It is read anew for every connection.
+        token_file: Option<PathBuf> = None, Rule::File;
+        /// File in PEM with the authorities that vouch for it: these and no others. Where none is given, those that this machine
+        /// trusts.
+        ca_file: Option<PathBuf> = None, Rule::File;
+        /// Most bytes a second on the link, each way; 0 is as many as it takes.
+        bytes_per_s: u64 = 0, Rule::Bytes { min: 0, max: 64 * GIB };
     }
 }
 

@@ -178,6 +178,18 @@ pub struct Delta {
 }
 
 impl Delta {
+    /// Ids of the features that it may change.
+    #[must_use]
+    pub fn fids(&self) -> BTreeSet<Box<str>> {
+        let of_feature = |keyed: &Keyed| matches!(keyed, Keyed::Overlay(_) | Keyed::Feat);
+        let changed = self.changed.iter().filter(|(keyed, ..)| of_feature(keyed));
+        let changed = changed.map(|(_, key, _)| key);
+        let whole = self.whole.iter().filter(|(keyed, _)| of_feature(keyed));
+        let whole = whole.flat_map(|(_, entries)| entries.keys());
+        let fid = |key: &Box<str>| key.split('/').next().unwrap_or_default().into();
+        changed.chain(whole).map(fid).collect()
+    }
+
     /// About how many bytes it keeps: keys, values and what holds them.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -13,14 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions, Writing};
+use super::core::{Core, CoreOptions, Foreign, Writing};
 use super::features::Followed;
 use super::listening::Beginning;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
 use super::registry::{RoomShared, Rooms};
-use super::replica::{HeldLimits, Refused};
+use super::replica::{Decision, HeldLimits, Kept, Refused};
 
 /// Requests that a room takes in one turn.
 const TURN_MAX: usize = 256;
@@ -61,6 +61,7 @@ pub(crate) enum Request {
     Submit {
         update: Scanned,
         origin: Arc<Origin>,
+        access: Access,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Author {
@@ -70,6 +71,15 @@ pub(crate) enum Request {
         told: oneshot::Sender<()>,
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
+    Decide {
+        seq: Seq,
+        decision: Decision,
+        origin: Arc<Origin>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
+    },
+    Quarantine {
+        reply: oneshot::Sender<Result<Vec<Kept>, RequestError>>,
+    },
     Settle {
         reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
@@ -78,6 +88,10 @@ pub(crate) enum Request {
     },
     Follow {
         reply: oneshot::Sender<Result<Followed, RequestError>>,
+    },
+    Relay {
+        records: Vec<Foreign>,
+        reply: oneshot::Sender<Result<Seq, RequestError>>,
     },
     Create {
         origin: Arc<Origin>,
@@ -296,6 +310,9 @@ impl Actor {
                 Next::Append(Step::Done(records, appended)) => {
                     room.appended(now_ms, records, appended)?;
                     self.shared.durable.send_replace(room.core.positions().1);
+                    if let Some(rooms) = self.rooms.upgrade() {
+                        rooms.changed(self.shared.doc);
+                    }
                 }
                 Next::SnapshotStored(stored) => room.snapshot_stored(stored),
                 Next::Turn(_) => {
@@ -417,12 +434,19 @@ impl EarlyAnswers {
     /// Answers a first sync or a reader, if the stored state is known; gives back what is left to do.
     fn answer(&mut self, envelope: Envelope) -> Option<Envelope> {
         let Envelope { request, budget } = envelope;
-        if let Request::Join { session, peer, .. } = &*request {
+        if let Request::Join {
+            session,
+            peer,
+            access,
+            ..
+        } = &*request
+            && access.reads()
+        {
             self.peers.insert(*session, peer.clone());
         }
         let left = match (&self.whole, *request) {
             (Some((step2, _)), Request::Heard(session, ToRoom::SyncStep1(have)))
-                if have.is_empty() =>
+                if have.is_empty() && self.peers.contains_key(&session) =>
             {
                 let peer = self.peers.get(&session)?;
                 peer.send(step2);

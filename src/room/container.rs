@@ -1,19 +1,30 @@
-//! What a stored snapshot of a map holds: the encoded state, and the updates whose base is still missing.
+//! What a stored snapshot of a map holds: the encoded state, the updates whose base is still missing, and what the room
+//! knows beside the document.
 //!
 //! ```text
-//! "MWSTATE2"   magic and version
+//! "MWSTATE3"   magic and version
 //! u64 LE       number of features shown
 //! u16 LE       length of the title, 0 where there is none; the title in UTF-8
 //! u32 LE       number of held updates; each: u64 LE ms since 1970 when it came, u32 LE length, bytes (v1 update)
+//! u32 LE       number of people with clients; each: u16 LE length, name in UTF-8, u32 LE clients, each u64 LE
+//! u32 LE       number of updates in quarantine; each: u64 LE place of its record in the log
+//! u32 LE       number of rejected updates; each: 16 bytes, the first of the BLAKE3 of its own
 //! rest         the state as one v1 update
 //! ```
-//! "MWSTATE1" is the same without the times, and is read as well.
+//! "MWSTATE2" is the same without people, quarantine and rejected updates, of which there were none; "MWSTATE1" is that
+//! without the times. Both are read as well.
 //!
 //! Storage frames this with length and checksum; this module only tells the parts apart.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use mapweave_proto::{ClientId, Seq};
 
-const MAGIC: &[u8; 8] = b"MWSTATE2";
+use super::replica::{HELD_ID_BYTES, HeldId, Owners, Replica};
+
+const MAGIC: &[u8; 8] = b"MWSTATE3";
+
+/// Of the format that holds nothing beside the document.
+const MAGIC_ALONE: &[u8; 8] = b"MWSTATE2";
 
 /// Of the format whose held updates have no times.
 const MAGIC_WITHOUT_TIMES: &[u8; 8] = b"MWSTATE1";
@@ -31,14 +42,27 @@ pub struct Summary {
 pub const TITLE_BYTES_MAX: usize = 1_000;
 
 /// A map at one place of its log, ready to be sent or loaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredState {
     /// The document as one v1 update, without pending parts.
     pub state: Bytes,
     /// Updates that came before what they build on, oldest first.
     pub held: Vec<Held>,
+    /// What is known beside it.
+    pub beside: Beside,
     /// What a list of maps tells of it.
     pub summary: Summary,
+}
+
+/// What a room knows beside the document and what waits for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// Whose the document's clients are.
+    pub owners: Owners,
+    /// Places in the log of the updates that wait for an owner's decision, oldest first.
+    pub quarantined: Vec<Seq>,
+    /// Names of updates that were rejected, oldest first.
+    pub rejected: Vec<HeldId>,
 }
 
 /// An update that came before what it builds on.
@@ -72,6 +96,7 @@ impl StoredState {
             out.put_u32_le(update.len() as u32);
             out.put_slice(update);
         }
+        self.beside.encode(&mut out);
         out.put_slice(&self.state);
         out.freeze()
     }
@@ -85,8 +110,8 @@ impl StoredState {
             return Err(UnknownContainer);
         }
         let magic = bytes.split_to(MAGIC.len());
-        let with_times = magic == MAGIC[..];
-        if !with_times && magic != MAGIC_WITHOUT_TIMES[..] {
+        let (with_beside, with_times) = (magic == MAGIC[..], magic != MAGIC_WITHOUT_TIMES[..]);
+        if !with_beside && magic != MAGIC_ALONE[..] && with_times {
             return Err(UnknownContainer);
         }
         let features = bytes.get_u64_le();
@@ -107,11 +132,70 @@ impl StoredState {
                 since_ms: Some(since_ms).filter(|since| *since != UNKNOWN_TIME),
             });
         }
+        let beside = match with_beside {
+            true => Beside::decode(&mut bytes)?,
+            false => Beside::default(),
+        };
         Ok(Self {
             state: bytes,
             held,
+            beside,
             summary: Summary { features, title },
         })
+    }
+}
+
+impl Beside {
+    /// What `replica` knows.
+    pub fn of(replica: &Replica) -> Self {
+        let quarantine = replica.quarantine();
+        Self {
+            owners: replica.owners().clone(),
+            quarantined: quarantine.kept().iter().map(|kept| kept.seq).collect(),
+            rejected: quarantine.rejected().copied().collect(),
+        }
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        let people = self.owners.people();
+        out.put_u32_le(people.len() as u32);
+        for (user, clients) in people {
+            // The log bounds a name far below 64 KiB.
+            let user = &user.as_bytes()[..user.floor_char_boundary(usize::from(u16::MAX))];
+            out.put_u16_le(user.len() as u16);
+            out.put_slice(user);
+            out.put_u32_le(clients.len() as u32);
+            clients.iter().for_each(|client| out.put_u64_le(client.0));
+        }
+        out.put_u32_le(self.quarantined.len() as u32);
+        self.quarantined
+            .iter()
+            .for_each(|seq| out.put_u64_le(seq.0));
+        out.put_u32_le(self.rejected.len() as u32);
+        self.rejected.iter().for_each(|id| out.put_slice(id));
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self, UnknownContainer> {
+        let count = |bytes: &mut Bytes| bytes.try_get_u32_le().map_err(|_| UnknownContainer);
+        let number = |bytes: &mut Bytes| bytes.try_get_u64_le().map_err(|_| UnknownContainer);
+        let mut beside = Self::default();
+        for _ in 0..count(bytes)? {
+            let length = bytes.try_get_u16_le().map_err(|_| UnknownContainer)?;
+            let user = take(bytes, usize::from(length))?;
+            let user = std::str::from_utf8(&user).map_err(|_| UnknownContainer)?;
+            for _ in 0..count(bytes)? {
+                beside.owners.claim(ClientId(number(bytes)?), user);
+            }
+        }
+        for _ in 0..count(bytes)? {
+            beside.quarantined.push(Seq(number(bytes)?));
+        }
+        for _ in 0..count(bytes)? {
+            let id = take(bytes, HELD_ID_BYTES)?;
+            let id = id.as_ref().try_into().map_err(|_| UnknownContainer)?;
+            beside.rejected.push(id);
+        }
+        Ok(beside)
     }
 }
 
@@ -152,9 +236,18 @@ mod tests {
             features: 3,
             title: "Höfe".into(),
         };
+        let mut beside = Beside {
+            quarantined: vec![Seq(7), Seq(9)],
+            rejected: vec![[5; 16]],
+            ..Beside::default()
+        };
+        beside.owners.claim(ClientId(3), "ana");
+        beside.owners.claim(ClientId(1 << 40), "ana");
+        beside.owners.claim(ClientId(4), "ben");
         let stored = StoredState {
             state: Bytes::from_static(&[0, 0]),
             held,
+            beside,
             summary,
         };
         let bytes = stored.encode();
@@ -166,6 +259,13 @@ mod tests {
                 "{end}"
             );
         }
+        let alone = b"MWSTATE2\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x05\0\0\0\0\0\0\0\x02\0\0\0ab\0\0";
+        let alone = StoredState::decode(Bytes::from_static(alone)).unwrap();
+        assert_eq!(alone.held[0].since_ms, Some(5));
+        assert_eq!(
+            (alone.beside, &alone.state[..]),
+            (Beside::default(), &[0, 0][..])
+        );
         let old = b"MWSTATE1\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0ab\0\0";
         let old = StoredState::decode(Bytes::from_static(old)).unwrap();
         assert_eq!(

@@ -6,21 +6,26 @@
 //! as milliseconds since the process began. Start at [`Core`].
 
 mod effects;
+mod judging;
+mod relaying;
 mod syncing;
 mod telling;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom};
-use mapweave_storage::{Kind, NewRecord, Origin, Protocol};
+use mapweave_storage::{Kind, Known, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
 use super::presence::Presence;
-use super::replica::{Outcome, Refused, Replica, StateCache, Written};
+use super::replica::{Decision, Outcome, QuarantineLimits, Refused, Replica, StateCache, Written};
 pub use effects::{Audience, Broadcast, Effects};
-use syncing::{Asks, Difference};
+pub use judging::{EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS, EARLY_COMMENTS_MAX};
+use judging::{EarlyComments, Sent};
+pub use relaying::Foreign;
+use syncing::{Asks, Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
 use telling::tell_everyone;
 
@@ -63,6 +68,19 @@ pub enum Input {
         update: Scanned,
         /// Who sent it, for the log.
         origin: Arc<Origin>,
+        /// What its sender may do.
+        access: Access,
+    },
+    /// An owner decides about an edit in quarantine; answered in [`Effects::replies`].
+    Decide {
+        /// For the answer.
+        ticket: Ticket,
+        /// Which: the place of its record.
+        seq: Seq,
+        /// What becomes of it.
+        decision: Decision,
+        /// The owner, for the log.
+        origin: Arc<Origin>,
     },
     /// The server itself edits; answered in [`Effects::replies`]. Connections hear of it once it is durable.
     Author {
@@ -72,6 +90,13 @@ pub enum Input {
         writing: Writing,
         /// For whom, for the log.
         origin: Arc<Origin>,
+    },
+    /// Records of other stores; answered in [`Effects::replies`] once all of them are held durably.
+    Relay {
+        /// For the answer.
+        ticket: Ticket,
+        /// The records, in the order of the log that they were read from.
+        records: Vec<Foreign>,
     },
     /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {
@@ -114,6 +139,8 @@ pub struct CoreOptions {
     pub presence_expiry_ms: u64,
     /// Updates that have waited for so long for others are given up, in milliseconds.
     pub held_expiry_ms: u64,
+    /// Bounds of what waits for an owner to decide about it.
+    pub quarantine: QuarantineLimits,
     /// What the clock of the map's inputs shows at 0, in milliseconds since 1970.
     pub unix_ms_at_zero: u64,
 }
@@ -123,6 +150,7 @@ impl Default for CoreOptions {
         Self {
             presence_expiry_ms: 30_000,
             held_expiry_ms: HELD_EXPIRY_MS,
+            quarantine: QuarantineLimits::default(),
             unix_ms_at_zero: 0,
         }
     }
@@ -139,10 +167,14 @@ pub struct Core {
     sessions: HashMap<SessionId, Session>,
     /// Connections that wait for an answer, the first to come first.
     asking: VecDeque<SessionId>,
+    /// Updates of commenters that cannot be judged yet.
+    early: BTreeMap<SessionId, EarlyComments>,
     /// Updates taken in during this turn, for one common message.
     turn: Vec<(Option<SessionId>, Scanned)>,
     /// The server's own updates that connections have not heard of, with their places in the log.
     authored: VecDeque<(Seq, Scanned)>,
+    /// What the log holds of other stores' logs, on its way to disk or there.
+    known: Known,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
     /// The whole state as last told; one buffer for all who join.
@@ -181,6 +213,28 @@ struct Waiting {
 enum Waiter {
     Session(SessionId, u64),
     Ticket(Ticket),
+    /// A session whose update is kept beside the map, and so refused.
+    KeptOf(SessionId, u64),
+    /// A request of which the same is true.
+    Kept(Ticket),
+}
+
+impl Waiter {
+    fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(session, _) | Self::KeptOf(session, _) => Some(*session),
+            Self::Ticket(_) | Self::Kept(_) => None,
+        }
+    }
+
+    /// The same, whose update is kept beside the map.
+    fn kept(self) -> Self {
+        match self {
+            Self::Session(session, number) => Self::KeptOf(session, number),
+            Self::Ticket(ticket) => Self::Kept(ticket),
+            kept => kept,
+        }
+    }
 }
 
 /// How a room begins.
@@ -195,6 +249,8 @@ pub struct Start {
     pub head: Seq,
     /// Whether the log has a first record.
     pub exists: bool,
+    /// What the log holds of other stores' logs.
+    pub known: Known,
     /// Records and bytes that follow the newest snapshot.
     pub tail: (u64, u64),
     /// Bytes of state and records that were loaded.
@@ -210,6 +266,7 @@ impl Core {
             cache,
             head,
             exists,
+            known,
             tail,
             update_bytes,
         } = start;
@@ -230,8 +287,10 @@ impl Core {
             presence_told_ms: None,
             sessions: HashMap::new(),
             asking: VecDeque::new(),
+            early: BTreeMap::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
+            known,
             log,
             waiting: VecDeque::new(),
             whole: None,
@@ -257,12 +316,29 @@ impl Core {
                 ticket,
                 update,
                 origin,
-            } => self.submit(ticket, update, &origin, fx),
+                access,
+            } => {
+                let who = Waiter::Ticket(ticket);
+                let sent = Sent {
+                    who,
+                    update,
+                    origin,
+                    access,
+                };
+                self.sent(now_ms, sent, fx);
+            }
+            Input::Decide {
+                ticket,
+                seq,
+                decision,
+                origin,
+            } => self.decide(ticket, seq, decision, &origin, fx),
             Input::Author {
                 ticket,
                 writing,
                 origin,
             } => self.author(ticket, writing, &origin, fx),
+            Input::Relay { ticket, records } => self.relay(now_ms, ticket, records, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::Synced(session) => self.synced(session),
@@ -273,6 +349,7 @@ impl Core {
 
     /// Ends a turn: answers one of those who wait for what they lack, and tells everyone what the turn brought.
     pub fn end_turn(&mut self, now_ms: u64, fx: &mut Effects) {
+        self.retry_early(now_ms, fx);
         self.answer_first(fx);
         self.tell_updates(fx);
         self.tell_presence(now_ms, fx);
@@ -292,21 +369,29 @@ impl Core {
         );
         self.presence.join(session);
         self.ask(session, fx);
-        self.send_everyone(session, fx);
+        if access.reads() {
+            self.send_everyone(session, fx);
+        }
     }
 
     fn leave(&mut self, now_ms: u64, session: SessionId) {
         self.sessions.remove(&session);
+        self.early.remove(&session);
         self.presence.leave(session, now_ms);
     }
 
     fn heard(&mut self, now_ms: u64, session: SessionId, said: ToRoom, fx: &mut Effects) {
-        if !self.sessions.contains_key(&session) {
+        let Some(access) = self.sessions.get(&session).map(|session| session.access) else {
             return;
-        }
+        };
         match said {
+            ToRoom::SyncStep1(_) if !access.reads() => tell_nothing(session, fx),
+            ToRoom::Awareness(_) | ToRoom::QueryAwareness | ToRoom::Stateless(_)
+                if !access.reads() => {}
             ToRoom::SyncStep1(have) => self.sync(now_ms, session, &have, fx),
-            ToRoom::Update { number, update, .. } => self.update_of(session, number, update, fx),
+            ToRoom::Update { number, update, .. } => {
+                self.update_of(now_ms, session, number, update, fx);
+            }
             ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
             ToRoom::QueryAwareness => self.send_everyone(session, fx),
             ToRoom::AskBack => self.ask(session, fx),
@@ -314,62 +399,10 @@ impl Core {
         }
     }
 
-    fn update_of(&mut self, id: SessionId, number: u64, update: Scanned, fx: &mut Effects) {
-        let Some(session) = self.sessions.get(&id) else {
-            return;
-        };
-        if session.access == Access::ReadOnly {
-            return self.read_only_update(id, number, &update, fx);
-        }
-        let origin = session.origin.clone();
-        match self.take_in(update, Some(id), &origin, fx) {
-            Ok(missing) => {
-                self.wait(Waiter::Session(id, number), fx);
-                if missing {
-                    self.replica.number_held(id.0, number);
-                    // The sender has what is missing, or knows who does.
-                    self.ask(id, fx);
-                }
-            }
-            Err(refused) => {
-                // Also where the connection has to end: what it sent behind may settle before it does.
-                let reason = match &refused {
-                    Refused::HeldFull { .. } | Refused::TooManyHeld { .. } => Refusal::TooMuchHeld,
-                    other => Refusal::Corrupt(other.to_string()),
-                };
-                fx.refused.push((id, number, reason));
-                if let Refused::Broken { why } = refused {
-                    fx.broken = Some(why);
-                }
-            }
-        }
-    }
-
-    /// A reader's own copy may well answer with what we have; only news is refused.
-    fn read_only_update(&mut self, id: SessionId, number: u64, update: &Scanned, fx: &mut Effects) {
-        if self.replica.brings_nothing(update) {
-            self.wait(Waiter::Session(id, number), fx);
-        } else {
-            fx.refused.push((id, number, Refusal::ReadOnly));
-        }
-    }
-
-    fn submit(&mut self, ticket: Ticket, update: Scanned, origin: &Arc<Origin>, fx: &mut Effects) {
-        match self.take_in(update, None, origin, fx) {
-            Ok(_) => self.wait(Waiter::Ticket(ticket), fx),
-            Err(refused) => {
-                if let Refused::Broken { why } = &refused {
-                    fx.broken = Some(why.clone());
-                }
-                fx.replies.push((ticket, Err(refused)));
-            }
-        }
-    }
-
     /// An edit that only the log could bring back after a crash is told to nobody before it is in there. Who
     /// joins meanwhile may see it early, as part of the whole state.
     fn author(&mut self, ticket: Ticket, writing: Writing, origin: &Arc<Origin>, fx: &mut Effects) {
-        match self.replica.write(writing.0) {
+        match self.replica.write(&origin.user, writing.0) {
             Ok(written) => {
                 if let Some(Written { written, released }) = written {
                     self.append(Kind::Update, written.bytes().clone(), origin, fx);
@@ -410,7 +443,7 @@ impl Core {
     ) -> Result<bool, Refused> {
         let raw = update.bytes().clone();
         let source = from.map_or(u64::MAX, |s| s.0);
-        match self.replica.receive(update, source)? {
+        match self.replica.receive_of(update, source, &origin.user)? {
             Outcome::Nothing => Ok(false),
             Outcome::Applied { brought, released } => {
                 self.append(Kind::Update, brought.bytes().clone(), origin, fx);
@@ -444,6 +477,14 @@ impl Core {
     fn ensure_exists(&mut self, origin: &Arc<Origin>, fx: &mut Effects) {
         if !self.log.exists {
             self.log.exists = true;
+            // That the map is made is no record of the store that an update came from.
+            let origin = &match origin.relayed {
+                None => origin.clone(),
+                Some(_) => Arc::new(Origin {
+                    relayed: None,
+                    ..Origin::clone(origin)
+                }),
+            };
             self.append(
                 Kind::Created {
                     name: self.name.clone(),
@@ -513,8 +554,10 @@ impl Core {
     /// Whether somebody who waits can still be told: a connection may have ended meanwhile.
     fn is_there(&self, who: &Waiter) -> bool {
         match who {
-            Waiter::Session(session, _) => self.sessions.contains_key(session),
-            Waiter::Ticket(_) => true,
+            Waiter::Session(session, _) | Waiter::KeptOf(session, _) => {
+                self.sessions.contains_key(session)
+            }
+            Waiter::Ticket(_) | Waiter::Kept(_) => true,
         }
     }
 
@@ -557,6 +600,12 @@ impl Core {
     /// Whether nobody is in the map and nothing is on its way.
     pub fn is_idle(&self) -> bool {
         self.sessions.is_empty() && self.log.durable == self.log.appended && self.waiting.is_empty()
+    }
+
+    /// Whether a connection is meant by a broadcast: one that may not read hears none.
+    pub fn hears(&self, session: SessionId, audience: Audience) -> bool {
+        let session = self.sessions.get(&session).filter(|s| s.access.reads());
+        session.is_some_and(|s| s.synced || audience == Audience::All)
     }
 
     /// Whether a connection has had its first answer and hears updates.
@@ -615,6 +664,8 @@ fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
     match who {
         Waiter::Session(session, number) => fx.settled.push((session, number)),
         Waiter::Ticket(ticket) => fx.replies.push((ticket, Ok(at))),
+        Waiter::KeptOf(session, number) => fx.refused.push((session, number, Refusal::Kept)),
+        Waiter::Kept(ticket) => fx.replies.push((ticket, Err(Refused::Kept))),
     }
 }
 

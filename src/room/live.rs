@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
 use super::appending::{Appending, Step};
-use super::container::{Held, StoredState, Summary};
-use super::core::{Audience, Broadcast, Core, Effects, Input, Start, Ticket};
+use super::container::{Beside, Held, StoredState, Summary};
+use super::core::{Broadcast, Core, Effects, Input, Start, Ticket};
 use super::features::{Followed, Following};
 use super::listening::Beginning;
 use super::load::Loaded;
@@ -98,6 +98,10 @@ impl Room {
             cache,
             head,
             exists: head > Seq::ZERO,
+            known: store
+                .exchange(shared.doc)
+                .map(|exchange| exchange.known)
+                .unwrap_or_default(),
             tail,
             update_bytes,
         };
@@ -215,11 +219,13 @@ impl Room {
             Request::Submit {
                 update,
                 origin,
+                access,
                 reply,
             } => Input::Submit {
                 ticket: self.ticket(reply),
                 update,
                 origin,
+                access,
             },
             Request::Author {
                 writing,
@@ -234,6 +240,22 @@ impl Room {
                     origin,
                 }
             }
+            Request::Decide {
+                seq,
+                decision,
+                origin,
+                reply,
+            } => Input::Decide {
+                ticket: self.ticket(reply),
+                seq,
+                decision,
+                origin,
+            },
+            Request::Quarantine { reply } => {
+                // Whoever asked may be gone.
+                let _ = reply.send(Ok(self.core.replica().quarantine().kept().to_vec()));
+                return;
+            }
             Request::Settle { reply } => Input::Settle {
                 ticket: self.ticket(reply),
             },
@@ -246,6 +268,10 @@ impl Room {
                 let _ = reply.send(Ok(beginning));
                 return;
             }
+            Request::Relay { records, reply } => Input::Relay {
+                ticket: self.ticket(reply),
+                records,
+            },
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
@@ -316,6 +342,9 @@ impl Room {
                 peer.refused(number, refusal);
             }
         }
+        if fx.quarantined > 0 {
+            metrics::counter!("mapweave_updates_quarantined_total").increment(fx.quarantined);
+        }
         if fx.expired > 0 {
             metrics::counter!("mapweave_held_expired_total").increment(fx.expired);
         }
@@ -342,8 +371,8 @@ impl Room {
 
     fn broadcast(&self, broadcast: &Broadcast) {
         for (session, peer) in &self.peers {
-            let meant = broadcast.audience == Audience::All || self.core.is_synced(*session);
-            if meant && broadcast.except != Some(*session) {
+            let is_meant = self.core.hears(*session, broadcast.audience);
+            if is_meant && broadcast.except != Some(*session) {
                 peer.send(&broadcast.message);
             }
         }
@@ -407,10 +436,12 @@ impl Room {
                 since_ms,
             });
             let held = held.collect();
+            let beside = Beside::of(replica);
             replica.encode_state().map(|state| {
                 StoredState {
                     state,
                     held,
+                    beside,
                     summary,
                 }
                 .encode()
@@ -551,7 +582,9 @@ impl Departing {
             Request::Submit { reply, .. }
             | Request::Author { reply, .. }
             | Request::Create { reply, .. }
+            | Request::Relay { reply, .. }
             | Request::Settle { reply }
+            | Request::Decide { reply, .. }
             | Request::Snapshot { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
@@ -568,6 +601,9 @@ impl Departing {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Waiting { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Quarantine { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Leave(_)

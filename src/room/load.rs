@@ -6,8 +6,10 @@ use futures_util::StreamExt;
 use mapweave_proto::{DocId, Scanned, Seq, scan};
 use mapweave_storage::{Kind, Record, StoreError, UpdateLog};
 
-use super::container::{Held, StoredState};
-use super::replica::{HELD_ID_BYTES, HeldLimits, Outcome, Refused, Replica, StateCache};
+use super::container::{Beside, Held, StoredState};
+use super::replica::{
+    Decision, HELD_ID_BYTES, HeldLimits, Kept, Outcome, Refused, Replica, StateCache,
+};
 
 /// A map as its store has it.
 pub struct Loaded {
@@ -139,6 +141,7 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
                 replica.stamp_held(since_ms);
             }
         }
+        beside(store, doc, stored.beside, &mut replica).await?;
     }
     let mut tail = (0, 0);
     if upto < head {
@@ -159,6 +162,31 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
     })
 }
 
+/// Takes over what a snapshot says beside the document; the log has what waits in quarantine.
+async fn beside(
+    store: &dyn UpdateLog,
+    doc: DocId,
+    stored: Beside,
+    replica: &mut Replica,
+) -> Result<(), LoadError> {
+    let Beside {
+        owners,
+        quarantined,
+        rejected,
+    } = stored;
+    replica.set_owners(owners);
+    let quarantine = replica.quarantine_mut();
+    rejected
+        .into_iter()
+        .for_each(|id| quarantine.remember_rejected(id));
+    for seq in quarantined {
+        if let Some(record) = store.read_log(doc, seq, seq).next().await {
+            replay(replica, &record?).map_err(|why| LoadError::Record { doc, seq, why })?;
+        }
+    }
+    Ok(())
+}
+
 /// Applies one record of a log; tells what that brought to the document, in order.
 ///
 /// # Errors
@@ -166,6 +194,24 @@ pub async fn build(store: &dyn UpdateLog, fetched: Fetched) -> Result<Loaded, Lo
 pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Refused> {
     match record.kind {
         Kind::Update | Kind::Gapped => {}
+        Kind::Quarantined => {
+            let update = scan(record.payload.clone(), usize::MAX)?;
+            replica.quarantine_mut().keep(Kept {
+                seq: record.seq,
+                origin: record.origin.clone(),
+                since_ms: record.time_ms,
+                update,
+            });
+            return Ok(Vec::new());
+        }
+        Kind::Admitted { of } => {
+            replica.quarantine_mut().decide(of, Decision::Admit);
+            return Ok(Vec::new());
+        }
+        Kind::Rejected { of } => {
+            replica.quarantine_mut().decide(of, Decision::Reject);
+            return Ok(Vec::new());
+        }
         Kind::Expired => {
             let (ids, _) = record.payload.as_chunks::<HELD_ID_BYTES>();
             replica.drop_held(&ids.iter().copied().collect());
@@ -173,7 +219,8 @@ pub fn replay(replica: &mut Replica, record: &Record) -> Result<Vec<Scanned>, Re
         }
         _ => return Ok(Vec::new()),
     }
-    let outcome = replica.receive(scan(record.payload.clone(), usize::MAX)?, u64::MAX)?;
+    let update = scan(record.payload.clone(), usize::MAX)?;
+    let outcome = replica.receive_of(update, u64::MAX, &record.origin.user)?;
     replica.stamp_held(record.time_ms);
     match outcome {
         Outcome::Applied { brought, released } => {

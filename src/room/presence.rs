@@ -288,6 +288,12 @@ impl Presence {
         }))
     }
 
+    /// The session that speaks for `client`, if that one is shown.
+    pub fn speaker(&self, client: ClientId) -> Option<SessionId> {
+        let client = self.clients.get(&client)?;
+        client.owner.filter(|_| client.state.is_some())
+    }
+
     /// How many clients are here.
     pub fn present(&self) -> usize {
         self.clients.values().filter(|c| c.state.is_some()).count()

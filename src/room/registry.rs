@@ -15,9 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
 use super::container::Summary;
-use super::core::Core;
+use super::core::{Core, Foreign};
 use super::features::{FeaturesSlot, READING_MAX};
+use super::news::{Follows, News};
 use super::peer::Peer;
+use super::replica::{Decision, Kept};
 
 /// Requests that wait for a room; whoever has more to say waits itself.
 const INBOX_MAX: usize = 256;
@@ -43,6 +45,7 @@ pub struct Rooms {
     tasks: TaskTracker,
     options: RoomOptions,
     bytes_max: u64,
+    news: News,
     began: Instant,
     next_session: AtomicU64,
     /// Places for those who read features, of all maps.
@@ -81,6 +84,8 @@ pub enum EnterError {
 pub enum IfUnknown {
     /// An empty map to write to.
     Open,
+    /// An empty map to write to, under this id unless that is taken.
+    OpenAs(DocId),
     /// An error.
     Refuse,
 }
@@ -145,6 +150,7 @@ impl Rooms {
             tasks,
             options,
             bytes_max,
+            news: News::default(),
             began: Instant::now(),
             next_session: AtomicU64::new(1),
             reading: Arc::new(Semaphore::new(READING_MAX)),
@@ -159,6 +165,16 @@ impl Rooms {
     /// Time as rooms count it.
     pub fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    /// Hears of every map that gets records.
+    pub fn follow(&self) -> Follows {
+        self.news.follow()
+    }
+
+    /// Says that `doc` has got durable records. Rooms say it of their own; whoever appends beside them must.
+    pub fn changed(&self, doc: DocId) {
+        self.news.tell(doc);
     }
 
     /// The log behind the maps.
@@ -199,7 +215,10 @@ impl Rooms {
             None if if_unknown == IfUnknown::Refuse => {
                 return Err(EnterError::Unknown { name: name.clone() });
             }
-            None => DocId::fresh(),
+            None => match if_unknown {
+                IfUnknown::OpenAs(doc) if self.store.exchange(doc).is_none() => doc,
+                _ => DocId::fresh(),
+            },
         };
         let shared = self.open(name, doc, live.phase.subscribe());
         live.rooms.insert(name.clone(), shared.clone());
@@ -452,18 +471,72 @@ impl RoomHandle {
         self.send(Request::WantsDifference(session), 0).await
     }
 
-    /// Writes an update; resolves once it is durable, to the place of the log that contains it.
+    /// Writes an update of somebody who may write; resolves once it is durable, to the place of the log that contains
+    /// it.
     ///
     /// # Errors
     /// [`RequestError`], here and below.
     pub async fn submit(&self, update: Scanned, origin: Arc<Origin>) -> Result<Seq, RequestError> {
+        self.submit_as(Access::ReadWrite, update, origin).await
+    }
+
+    /// The same for somebody who may do what `access` says; what that one may not write is refused, or kept beside the
+    /// map.
+    ///
+    /// # Errors
+    /// [`Refused::ReadOnly`](super::Refused::ReadOnly), [`Refused::Forbidden`](super::Refused::Forbidden),
+    /// [`Refused::Early`](super::Refused::Early), and [`Refused::Kept`](super::Refused::Kept) once that is durable.
+    pub async fn submit_as(
+        &self,
+        access: Access,
+        update: Scanned,
+        origin: Arc<Origin>,
+    ) -> Result<Seq, RequestError> {
         let bytes = update.bytes().len();
         self.ask(bytes, |reply| Request::Submit {
             update,
             origin,
+            access,
             reply,
         })
         .await
+    }
+
+    /// What waits for an owner to decide about it, oldest first.
+    pub async fn quarantine(&self) -> Result<Vec<Kept>, RequestError> {
+        self.ask(0, |reply| Request::Quarantine { reply }).await
+    }
+
+    /// Carries out what an owner, `origin`, decides about the edit whose record is `seq`; resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`Refused::NotQuarantined`](super::Refused::NotQuarantined), and [`Refused::Early`](super::Refused::Early) of one
+    /// that builds on others.
+    pub async fn decide(
+        &self,
+        seq: Seq,
+        decision: Decision,
+        origin: Arc<Origin>,
+    ) -> Result<Seq, RequestError> {
+        self.ask(0, |reply| Request::Decide {
+            seq,
+            decision,
+            origin,
+            reply,
+        })
+        .await
+    }
+
+    /// Takes in records of other stores, in the order of the log that they were read from; resolves once all of them are
+    /// held durably. Those held before add nothing.
+    ///
+    /// # Errors
+    /// Where one is refused, those before it are in.
+    pub async fn relay(&self, records: Vec<Foreign>) -> Result<Seq, RequestError> {
+        let updates = records.iter().filter_map(|record| record.update.as_ref());
+        let bytes = updates.map(|update| update.bytes().len()).sum();
+        self.ask(bytes, |reply| Request::Relay { records, reply })
+            .await
     }
 
     /// Makes the map; resolves once that is durable.

@@ -5,19 +5,27 @@
 //! builds on arrives. Pure: no clock, no task, no disk. Start at [`Replica::receive`].
 
 mod cache;
+mod comments;
 mod held;
+mod owners;
+mod quarantine;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use mapweave_proto::{ClientId, DoorError, Ledger, ScanError, Scanned, StateVector, Verdict, scan};
+use mapweave_proto::{
+    ClientId, DoorError, Ledger, ScanError, Scanned, Seq, StateVector, Verdict, scan,
+};
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
 pub use cache::StateCache;
+pub use comments::Comment;
 use held::HeldUpdate;
 pub use held::{Expired, HELD_ID_BYTES, HeldId, HeldLimits};
+pub use owners::Owners;
+pub use quarantine::{Decision, Kept, Quarantine, QuarantineLimits, Quarantined, REJECTED_MAX};
 
 /// What became of an update.
 #[derive(Debug)]
@@ -82,6 +90,34 @@ pub enum Refused {
         /// Which limit was reached, in updates.
         limit: usize,
     },
+    /// Whoever sent it may only read, and it brings something.
+    #[error("you may only read this map")]
+    ReadOnly,
+    /// Whoever sent it may not make this edit.
+    #[error("{why}")]
+    Forbidden {
+        /// Which, and why.
+        why: String,
+    },
+    /// Whoever sent it may not edit any more. It is kept, durably, until an owner decides about it.
+    #[error(
+        "you may not edit this map any more: what you changed is not part of it, and is kept for an owner to decide about"
+    )]
+    Kept,
+    /// It cannot be judged before what it builds on is there.
+    #[error(
+        "the update builds on edits that the map does not have (of {clients} clients): send those with it, or first"
+    )]
+    Early {
+        /// How many clients wrote them.
+        clients: usize,
+    },
+    /// No edit of this name waits for a decision.
+    #[error("no edit {seq} waits in quarantine: it was decided about, or never was there")]
+    NotQuarantined {
+        /// The name asked for.
+        seq: Seq,
+    },
     /// A map that was to be made is there already.
     #[error("the map exists already")]
     Exists,
@@ -100,6 +136,10 @@ pub struct Replica {
     held: Vec<HeldUpdate>,
     held_bytes: usize,
     limits: HeldLimits,
+    /// The ledger has heard of the deletions that yrs made by itself.
+    deletions_known: bool,
+    owners: Owners,
+    quarantine: Quarantine,
 }
 
 fn clients_of(updates: &[Scanned]) -> HashSet<ClientId> {
@@ -124,6 +164,9 @@ impl Replica {
             held: Vec::new(),
             held_bytes: 0,
             limits,
+            deletions_known: false,
+            owners: Owners::default(),
+            quarantine: Quarantine::default(),
         }
     }
 
@@ -135,6 +178,33 @@ impl Replica {
     /// The document. Write to it only through [`Replica::receive`].
     pub fn doc(&self) -> &Doc {
         &self.doc
+    }
+
+    /// Edits that wait for an owner to decide about them.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
+    /// The same, to be changed as the log says.
+    pub fn quarantine_mut(&mut self) -> &mut Quarantine {
+        &mut self.quarantine
+    }
+
+    /// Of how many clients earlier changes are missing that `update` builds on.
+    ///
+    /// # Errors
+    /// Where it must not be applied at all.
+    pub fn missing_of(&self, update: &Scanned) -> Result<usize, Refused> {
+        match self.ledger.judge(update)? {
+            // A gap may be a hole in the update alone.
+            Verdict::Gap { missing } => Ok(missing.len().max(1)),
+            Verdict::Nothing | Verdict::Fresh | Verdict::Overlap => Ok(0),
+        }
+    }
+
+    /// What of `update` is not here, gaps and all.
+    pub fn unknown_part(&self, update: Scanned) -> Scanned {
+        scan(self.ledger.fresh_part(&update), usize::MAX).unwrap_or(update)
     }
 
     /// Clocks and the like, for questions that need no document.
@@ -149,8 +219,35 @@ impl Replica {
     /// [`Refused::Undecodable`] or [`Refused::Broken`]: it is no such state.
     pub fn restore(&mut self, state: &Scanned) -> Result<(), Refused> {
         self.apply(state.bytes())?;
-        self.ledger.admit(state);
+        self.admit(state);
         Ok(())
+    }
+
+    /// As [`Replica::receive`], and puts clients that nobody had written under down to `user`, whose edit it is.
+    ///
+    /// # Errors
+    /// As [`Replica::receive`].
+    pub fn receive_of(
+        &mut self,
+        update: Scanned,
+        source: u64,
+        user: &str,
+    ) -> Result<Outcome, Refused> {
+        if user.is_empty() {
+            return self.receive(update, source);
+        }
+        let unused = self.unused_clients(&update);
+        let outcome = self.receive(update, source)?;
+        // As the record says that is made of it: whoever replays that comes to the same.
+        let recorded: HashSet<ClientId> = match &outcome {
+            Outcome::Nothing => HashSet::new(),
+            Outcome::Applied { brought, .. } => clients_of(std::slice::from_ref(brought)),
+            Outcome::Held { .. } => unused.iter().copied().collect(),
+        };
+        for client in unused.iter().filter(|client| recorded.contains(client)) {
+            self.owners.claim(*client, user);
+        }
+        Ok(outcome)
     }
 
     /// Takes in an update from `source` (a number that stands for the sender; equal for all its updates).
@@ -174,12 +271,13 @@ impl Replica {
         }
     }
 
-    /// Makes the server's own edits in one transaction; what they come to, nothing if they change nothing.
+    /// Makes the server's own edits for `user` in one transaction; what they come to, nothing if they change nothing.
     ///
     /// # Errors
     /// [`Refused::Broken`]: what was written is in the document and breaks a rule of the door.
     pub fn write(
         &mut self,
+        user: &str,
         edit: impl FnOnce(&mut yrs::TransactionMut<'_>),
     ) -> Result<Option<Written>, Refused> {
         let broken = |why: String| Refused::Broken { why };
@@ -201,7 +299,10 @@ impl Replica {
             }
             Err(error) => return Err(broken(error.to_string())),
         }
-        self.ledger.admit(&written);
+        for client in self.unused_clients(&written) {
+            self.owners.claim(client, user);
+        }
+        self.admit(&written);
         let released = self.release_held(clients_of(std::slice::from_ref(&written)))?;
         Ok(Some(Written { written, released }))
     }
@@ -219,17 +320,28 @@ impl Replica {
     }
 
     /// Tells the ledger of the deletions that yrs made by itself, as the losers of concurrent writes.
-    fn learn_deletions(&mut self) {
+    /// Says whether it could have learned any; looks at the document once for each state of it.
+    fn learn_deletions(&mut self) -> bool {
+        if self.deletions_known {
+            return false;
+        }
         let all = self.encode_diff(&self.ledger.state_vector()).ok();
         if let Some(Ok(deletions)) = all.map(|bytes| scan(bytes, usize::MAX)) {
             self.ledger.admit(&deletions);
         }
+        self.deletions_known = true;
+        true
+    }
+
+    fn admit(&mut self, update: &Scanned) {
+        self.ledger.admit(update);
+        self.deletions_known = false;
     }
 
     fn take_in(&mut self, update: Scanned) -> Result<Outcome, Refused> {
         let only_deletes = self.ledger.only_deletes_are_new(&update);
         let changed = self.apply(update.bytes())?;
-        self.ledger.admit(&update);
+        self.admit(&update);
         let released = self.release_held(clients_of(std::slice::from_ref(&update)))?;
         // Deletions that yrs had made by itself, as the loser of two writes, are no news to anyone.
         Ok(if only_deletes && !changed {

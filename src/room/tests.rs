@@ -16,8 +16,8 @@ use mapweave_proto::{
     scan,
 };
 use mapweave_storage::{
-    Appended, Head, Health, HealthWatch, Identity, Kind, MapEntry, MemoryLog, NewRecord, Origin,
-    Permit, Record, Report, Snapshot, StoreError, UpdateLog,
+    Appended, Exchange, Head, Health, HealthWatch, Identity, Kind, MapEntry, MemoryLog, NewRecord,
+    Origin, Permit, Record, Report, Snapshot, StoreError, UpdateLog,
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -137,6 +137,14 @@ impl UpdateLog for Gated {
 
     fn identity(&self) -> Identity {
         self.log.identity()
+    }
+
+    fn exchange(&self, doc: DocId) -> Option<Exchange> {
+        self.log.exchange(doc)
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Identity, StoreError>> {
+        self.log.renew()
     }
 }
 

@@ -8,6 +8,7 @@ use mapweave_storage::{MapEntry, StoreError, UpdateLog};
 use serde::{Deserialize, Serialize};
 use yrs::{Map, ReadTxn, Transact};
 
+use super::container::Beside;
 use super::load::{self, LoadError, replay};
 use super::replica::{HeldLimits, Refused, Replica};
 
@@ -144,6 +145,12 @@ async fn compare(store: &Arc<dyn UpdateLog>, entry: Option<&MapEntry>) -> Result
     }
     if a.shown != b.shown {
         return Err("the replayed log and the snapshot show different content".to_owned());
+    }
+    if Beside::of(&replayed) != Beside::of(&loaded) {
+        return Err(
+            "the replayed log and the snapshot differ in who wrote what, or in what is quarantined"
+                .to_owned(),
+        );
     }
     Ok(replayed.held().len() as u64)
 }

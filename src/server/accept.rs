@@ -111,8 +111,11 @@ pub async fn serve<F>(
         let Some((tcp, address, place)) = accepted else {
             continue;
         };
+        let guest = tokio::select! {
+            () = stop.cancelled() => return,
+            guest = lobby.enter(address.ip()) => guest,
+        };
         let (service, options, stop) = (service.clone(), options.clone(), stop.clone());
-        let lobby = lobby.clone();
         // Every line that tells of this connection, or of the socket that it becomes, has its number.
         let span = tracing::info_span!("connection", number = numbers.next());
         let served = async move {
@@ -126,10 +129,7 @@ pub async fn serve<F>(
                 None => Ok(Stream::Plain(tcp)),
             };
             match stream {
-                Ok(stream) => {
-                    let guest = lobby.enter(address.ip());
-                    serve_one(stream, (address, guest), service, options, stop).await;
-                }
+                Ok(stream) => serve_one(stream, (address, guest), service, options, stop).await,
                 Err(error) => tracing::debug!(%address, %error, "a connection was not taken"),
             }
             drop(place);

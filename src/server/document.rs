@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use mapweave_proto::{Seq, StateVector, scan};
+use mapweave_proto::{Access, Seq, StateVector, scan};
 use mapweave_storage::Protocol;
 use serde::Deserialize;
 use serde_json::json;
@@ -26,10 +26,10 @@ use self::range::{Asked, ENCODING_MARK, Part};
 use super::entrance::{Caller, Entered};
 use super::events::{Epoch, Place};
 use super::problem::Problem;
-use super::state::App;
+use super::state::{App, map_name};
 use super::upload::{self, Upload, UploadLimits};
 use crate::auth::Role;
-use crate::room::{IfUnknown, RoomHandle};
+use crate::room::{IfUnknown, Refused, RequestError, RoomHandle};
 
 pub use self::pins::{Pinned, Pins};
 
@@ -222,8 +222,8 @@ async fn encoded(bytes: &Bytes, asked: &Asked, headers: &HeaderMap) -> Option<(E
     Some((encoding, encoding.encode(bytes).await?))
 }
 
-/// POST `/api/v1/maps/{map}/state`: answers once the update is durable. One that is too large to be one update is
-/// written in pieces once all of it has arrived and was checked.
+/// POST `/api/v1/maps/{map}/state`: answers once the update is durable, in the map or, with 202, in quarantine. One that
+/// is too large to be one update is written in pieces once all of it has arrived and was checked.
 pub async fn write<S, B, E>(
     app: Arc<App>,
     caller: Caller,
@@ -238,17 +238,22 @@ where
 {
     upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
-    let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
-    let Entered { room, permit } = entered.await?;
+    let Entered { room, permit } = entered(&app, &caller, &segment).await?;
     let limits = &app.config.limits;
+    // What only an editor may write is judged as one update of everybody else, so that is all they may send.
+    let is_editor = permit.access == Access::ReadWrite;
+    let (state_bytes_max, named) = match is_editor {
+        true => (limits.state_bytes_max, "limits.state_bytes_max"),
+        false => (limits.update_bytes_max as u64, "limits.update_bytes_max"),
+    };
     let limits = UploadLimits {
         update_bytes_max: limits.update_bytes_max,
-        state_bytes_max: limits.state_bytes_max,
-        named: "limits.state_bytes_max",
+        state_bytes_max,
+        named,
         pause_max: upload::PAUSE_MAX,
     };
     let into = upload::Intake {
-        spool: Some(&app.spool),
+        spool: is_editor.then_some(&app.spool),
         unfinished: &app.unfinished,
         stop: &app.stop,
     };
@@ -257,11 +262,32 @@ where
         Upload::Small(body) => {
             let update = scan(body.bytes.clone(), limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;
-            room.submit(update, origin).await?
+            match room.submit_as(permit.access, update, origin).await {
+                Err(RequestError::Refused(kept @ Refused::Kept)) => {
+                    let told = json!({ "quarantined": true, "reason": kept.to_string() });
+                    let told = warp::reply::json(&told);
+                    return Ok(warp::reply::with_status(told, StatusCode::ACCEPTED));
+                }
+                submitted => submitted?,
+            }
         }
         Upload::Large(spooled) => upload::apply(app.clone(), room, spooled, origin).await?,
     };
-    Ok(warp::reply::json(&json!({ "seq": seq.0, "durable": true })))
+    let told = warp::reply::json(&json!({ "seq": seq.0, "durable": true }));
+    Ok(warp::reply::with_status(told, StatusCode::OK))
+}
+
+/// A way into a map for whoever may send it something; what of that it takes, the room decides. Editors make the map
+/// by that.
+async fn entered(app: &Arc<App>, caller: &Caller, segment: &str) -> Result<Entered, Problem> {
+    let name = map_name(segment)?;
+    let permit = app.depositor(caller, &name).await?;
+    let if_unknown = match permit.access {
+        Access::ReadWrite => IfUnknown::Open,
+        _ => IfUnknown::Refuse,
+    };
+    let room = app.rooms.enter(&name, if_unknown)?;
+    Ok(Entered { room, permit })
 }
 
 fn state_vector(text: &str) -> Result<StateVector, Problem> {

@@ -137,6 +137,18 @@ impl App {
         Ok(permit)
     }
 
+    /// What `caller` may do in a map to which they send something or connect: at least read it, or leave what they edited
+    /// before that right was taken back.
+    ///
+    /// # Errors
+    /// As [`App::permit`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn depositor(&self, caller: &Caller, map: &MapName) -> Result<Permit, Problem> {
+        Ok(self.gate.admit(caller.token(), map, caller.ip()).await?)
+    }
+
     /// A way into a map, named by a path segment, for a caller who may do there what `needed` may.
     ///
     /// # Errors

@@ -226,6 +226,7 @@ async fn append_one(
         payload: Bytes::new(),
     };
     app.rooms.store().append(doc, vec![record]).await?;
+    app.rooms.changed(doc);
     Ok(())
 }
 

@@ -19,7 +19,9 @@ mod origin;
 mod page;
 mod problem;
 mod protection;
+mod quarantine;
 mod quota;
+mod relay;
 mod routes;
 mod share;
 mod socket;
@@ -46,6 +48,7 @@ pub use accept::listen;
 pub use conformance::serve_echo;
 pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
+pub(crate) use state::revoked_by;
 pub use ws::{backlog, frame};
 
 use self::forwarded::Proxies;
@@ -53,6 +56,7 @@ use self::protection::Protection;
 use self::stream::Handshakes;
 use crate::auth::Gate;
 use crate::config::Config;
+use crate::relay::upstream::{self, Upstream};
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 use crate::tls::{Identity, TlsError};
 
@@ -121,6 +125,9 @@ pub async fn run(
         tasks.clone(),
     );
     let accepting = tokio::spawn(accepting);
+    if let Some(head_office) = Upstream::of(&config) {
+        tasks.spawn(upstream::keep(app.relay.clone(), head_office, stop.clone()));
+    }
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         why = watch_store(&store, &rooms) => Err(ServeError::StorePoisoned { why }),

@@ -210,9 +210,39 @@ impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Unavailable { .. } => Self::unavailable(error.to_string()),
-            RequestError::Refused(Refused::Exists) => Self::name_taken(error.to_string()),
-            RequestError::Refused(_) => Self::refused_update(error.to_string()),
+            RequestError::Refused(refused) => refused.into(),
         }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        let (status, name, title) = match refused {
+            Refused::Exists => return Self::name_taken(detail),
+            Refused::ReadOnly | Refused::Forbidden { .. } => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "You may not make this edit; nothing was changed",
+            ),
+            Refused::Kept => (
+                StatusCode::FORBIDDEN,
+                "quarantined",
+                "The edit is kept for an owner to decide about",
+            ),
+            Refused::Early { .. } => (
+                StatusCode::CONFLICT,
+                "early-update",
+                "Edits that this one builds on are missing; nothing was changed",
+            ),
+            Refused::NotQuarantined { .. } => (
+                StatusCode::NOT_FOUND,
+                "not-quarantined",
+                "No such edit waits for a decision",
+            ),
+            _ => return Self::refused_update(detail),
+        };
+        Self::new(status, name, title, detail)
     }
 }
 

@@ -16,7 +16,7 @@ use super::import::{self, ImportQuery};
 use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, share, socket, status};
+use super::{hocuspocus, maps, page, relay, share, socket, status};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -59,7 +59,23 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
                 reply(upgraded.await)
             },
         );
-    one.boxed().or(many.boxed()).unify().boxed()
+    let relays = warp::path("sync")
+        .and(warp::path::end())
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(caller())
+        .and(with(app))
+        .then(|method, headers, on_upgrade, caller, app| async move {
+            reply(relay::upgrade(app, caller, &method, &headers, on_upgrade).await)
+        });
+    one.boxed()
+        .or(many.boxed())
+        .unify()
+        .boxed()
+        .or(relays.boxed())
+        .unify()
+        .boxed()
 }
 
 fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -168,12 +184,22 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .then(|map, query, accept, id, caller, app| {
             answer(events(app, caller, map, query, (accept, id)))
         });
+    let upstream = v1()
+        .and(warp::path("upstream"))
+        .and(end())
+        .and(warp::get())
+        .and(caller())
+        .and(with(app))
+        .then(|caller, app| answer(relay::status(app, caller)));
     let of_all = list
         .boxed()
         .or(create.boxed())
         .unify()
         .boxed()
         .or(verify.boxed())
+        .unify()
+        .boxed()
+        .or(upstream.boxed())
         .unify()
         .boxed();
     let of_one = describe.boxed().or(delete.boxed()).unify().boxed();
@@ -188,6 +214,10 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let state = state.or(listen.boxed()).unify().boxed();
     let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
+    let features = super::quarantine::routes(app, map())
+        .or(features)
+        .unify()
+        .boxed();
     let rights = share::routes(app, v1().boxed(), map().boxed());
     of_all
         .or(of_one)
@@ -279,7 +309,7 @@ pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Prob
     Ok(reply(result.await))
 }
 
-fn settled(answer: Answer) -> warp::reply::Response {
+pub(super) fn settled(answer: Answer) -> warp::reply::Response {
     answer.unwrap_or_else(|never| match never {})
 }
 

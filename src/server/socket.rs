@@ -17,7 +17,6 @@ use super::stalling::Watched;
 use super::state::{App, Places, SocketPlace, map_name};
 use super::stream::Stream;
 use super::ws::{Connection, Peering, switching_protocols, turn_away};
-use crate::auth::Role;
 use crate::room::{EnterError, IfUnknown};
 
 /// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
@@ -37,7 +36,7 @@ pub async fn upgrade(
 ) -> Result<warp::reply::Response, Problem> {
     let answer = handshake(method, headers)?;
     let name = map_name(path)?;
-    let permit = app.permit(&caller, &name, Role::Viewer).await?;
+    let permit = app.depositor(&caller, &name).await?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,

@@ -16,6 +16,7 @@ use super::unfinished::Unfinished;
 use super::upload::{FREE_BYTES_MIN, Spool};
 use crate::auth::Gate;
 use crate::config::Config;
+use crate::relay::{Relay, Revoked};
 use crate::room::{self, IfUnknown, RoomHandle, RoomPlace, Rooms, Summary};
 use crate::tls::Identity;
 
@@ -42,6 +43,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// What is exchanged with other stores.
+    pub relay: Arc<Relay>,
     /// States that are being downloaded.
     pub pins: Pins,
     quotas: Arc<Quotas>,
@@ -59,6 +62,14 @@ pub struct SocketPlace {
 /// The places of a connection in the server and in a map.
 pub type Places = (SocketPlace, RoomPlace);
 
+/// What a gate knows of rights that were taken back, for relays.
+pub(crate) fn revoked_by(gate: Arc<Gate>) -> Revoked {
+    Arc::new(move |user, at_s| match user {
+        Some(user) => gate.is_revoked(user, Some(at_s)),
+        None => !gate.revocations().is_empty(),
+    })
+}
+
 impl App {
     /// A server that has not begun.
     pub fn new(
@@ -74,6 +85,11 @@ impl App {
         let spool = Spool::new(&config.data, FREE_BYTES_MIN);
         let unfinished = Unfinished::new(config.limits.unfinished_bytes_max);
         Arc::new(Self {
+            relay: Relay::new(
+                rooms.clone(),
+                config.limits.update_bytes_max,
+                revoked_by(gate.clone()),
+            ),
             rooms,
             gate,
             config,

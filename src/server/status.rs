@@ -45,6 +45,7 @@ pub async fn metrics(app: Arc<App>, caller: Caller) -> Result<warp::reply::Respo
     gauge("mapweave_maps_live", app.rooms.live() as f64);
     gauge("mapweave_maps_live_bytes", app.rooms.bytes() as f64);
     gauge("mapweave_sockets_open", app.sockets() as f64);
+    super::relay::gauges(&app);
     gauge("mapweave_unfinished_bytes", app.unfinished.bytes() as f64);
     gauge(
         "mapweave_store_ok",

@@ -4,11 +4,15 @@
 //! becomes part of it only when the batch is durable; dropping the draft forgets the batch.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use mapweave_proto::{DocId, MapName, Seq};
 
 use crate::record::{APPEND_BYTES_MAX, APPEND_RECORDS_MAX, CHAIN_START, STORE_LOG};
-use crate::{Damage, Kind, NewRecord, Record, StoreError};
+use crate::{
+    Damage, Exchange, FIRST_EPOCH, Identity, Kind, Known, LogId, NewRecord, Origin, Record,
+    Relayed, StoreError,
+};
 
 /// How far a map's log reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,15 +71,26 @@ pub(crate) struct MapState {
     pub(crate) deleted: bool,
     pub(crate) created_ms: u64,
     pub(crate) head: Head,
+    /// The last record that was made here in the first life of this store.
+    pub(crate) native: Seq,
+    /// What the log holds of other logs.
+    pub(crate) known: Known,
+    /// See [`Exchange::turned_at_ms`].
+    pub(crate) turned_at_ms: u64,
 }
 
 impl MapState {
-    pub(crate) const NEW: Self = Self {
-        name: None,
-        deleted: false,
-        created_ms: 0,
-        head: Head::EMPTY,
-    };
+    pub(crate) fn new() -> Self {
+        Self {
+            name: None,
+            deleted: false,
+            created_ms: 0,
+            head: Head::EMPTY,
+            native: Seq::ZERO,
+            known: Known::default(),
+            turned_at_ms: 0,
+        }
+    }
 
     /// Moves the state over `record`, whatever it finds: the record is stored, so it counts.
     pub(crate) fn advance(&mut self, record: &Record) {
@@ -91,6 +106,15 @@ impl MapState {
             .saturating_add(record.payload.len() as u64);
         self.head.chain = record.chain;
         self.head.last_time_ms = record.time_ms;
+        match &record.origin.relayed {
+            None => self.native = record.seq,
+            Some(relayed) => {
+                self.known.raise(relayed.log, relayed.seq);
+            }
+        }
+        if is_turn(&record.kind) {
+            self.turned_at_ms = self.turned_at_ms.max(record.born_at_ms());
+        }
         match &record.kind {
             Kind::Created { name } | Kind::Renamed { name } => self.name = Some(name.clone()),
             Kind::Deleted => self.deleted = true,
@@ -100,7 +124,27 @@ impl MapState {
             | Kind::Revoked { .. }
             | Kind::Issued { .. }
             | Kind::Expired
+            | Kind::Known
+            | Kind::Quarantined
+            | Kind::Admitted { .. }
+            | Kind::Rejected { .. }
             | Kind::Other { .. } => {}
+        }
+    }
+
+    /// What relays have to know of the map `doc` of store `store`.
+    pub(crate) fn exchange(&self, store: [u8; 16], doc: DocId) -> Exchange {
+        let mut known = self.known.clone();
+        if self.native > Seq::ZERO {
+            let epoch = FIRST_EPOCH;
+            known.raise(LogId { store, epoch, doc }, self.native);
+        }
+        Exchange {
+            name: self.name.clone(),
+            deleted: self.deleted,
+            last: self.head.last,
+            known,
+            turned_at_ms: self.turned_at_ms,
         }
     }
 
@@ -114,6 +158,11 @@ impl MapState {
             head: self.head.clone(),
         })
     }
+}
+
+/// Whether a record says that its map is there or is not.
+const fn is_turn(kind: &Kind) -> bool {
+    matches!(kind, Kind::Created { .. } | Kind::Deleted | Kind::Restored)
 }
 
 /// Every map whose records are durable.
@@ -191,14 +240,16 @@ impl Catalog {
 pub(crate) struct Draft {
     changed: HashMap<DocId, MapState>,
     time_ms: u64,
+    identity: Identity,
 }
 
 impl Draft {
     /// A draft whose records bear `now_ms`, or the time of the newest durable record where that is later.
-    pub(crate) fn new(base: &Catalog, now_ms: u64) -> Self {
+    pub(crate) fn new(base: &Catalog, identity: Identity, now_ms: u64) -> Self {
         Self {
             changed: HashMap::new(),
             time_ms: now_ms.max(base.last_time_ms),
+            identity,
         }
     }
 
@@ -210,7 +261,7 @@ impl Draft {
         records: Vec<NewRecord>,
     ) -> Result<Vec<Record>, StoreError> {
         let known = self.changed.get(&doc).or_else(|| base.state(doc));
-        let mut state = known.cloned().unwrap_or(MapState::NEW);
+        let mut state = known.cloned().unwrap_or_else(MapState::new);
         let mut placed = Vec::with_capacity(records.len());
         for new in records {
             self.check(base, doc, &state, &new.kind)?;
@@ -220,6 +271,7 @@ impl Draft {
                 payload,
             } = new;
             let seq = state.head.last.next();
+            let origin = self.born(&state, doc, seq, &kind, origin);
             let mut record = Record {
                 doc,
                 seq,
@@ -235,6 +287,41 @@ impl Draft {
         }
         self.changed.insert(doc, state);
         Ok(placed)
+    }
+
+    /// What is stored in a later life of the store says so: its place may have been given before. And a map is turned
+    /// later than it was before, also where another store whose clock is ahead turned it last. (Of a deletion and a
+    /// restoration at one time the deletion counts.)
+    fn born(
+        &self,
+        state: &MapState,
+        doc: DocId,
+        seq: Seq,
+        kind: &Kind,
+        origin: Arc<Origin>,
+    ) -> Arc<Origin> {
+        let Identity { store, epoch } = self.identity;
+        let overtaken = is_turn(kind)
+            && (state.turned_at_ms > self.time_ms
+                || state.turned_at_ms == self.time_ms && *kind == Kind::Restored);
+        if doc == STORE_LOG || origin.relayed.is_some() || epoch == FIRST_EPOCH && !overtaken {
+            return origin;
+        }
+        let at_ms = if overtaken {
+            state.turned_at_ms.saturating_add(1)
+        } else {
+            self.time_ms
+        };
+        let relayed = Relayed {
+            log: LogId { store, epoch, doc },
+            seq,
+            at_ms,
+            via: String::new(),
+        };
+        Arc::new(Origin {
+            relayed: Some(relayed),
+            ..Origin::clone(&origin)
+        })
     }
 
     /// The states to [`Catalog::put`] once the records are durable.

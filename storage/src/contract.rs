@@ -18,8 +18,8 @@ use futures_util::StreamExt;
 use mapweave_proto::{DocId, MapName, Seq};
 
 use crate::{
-    APPEND_RECORDS_MAX, CHAIN_START, Health, Kind, NewRecord, Origin, PAYLOAD_BYTES_MAX, Protocol,
-    Record, Relayed, STORE_LOG, StoreError, TEXT_BYTES_MAX, UpdateLog,
+    APPEND_RECORDS_MAX, CHAIN_START, Health, Kind, LogId, NewRecord, Origin, PAYLOAD_BYTES_MAX,
+    Protocol, Record, Relayed, STORE_LOG, StoreError, TEXT_BYTES_MAX, UpdateLog,
 };
 
 /// Where a store lives.
@@ -91,8 +91,14 @@ fn records_read_back_as_they_were_written(venue: &dyn Venue) {
         protocol: Protocol::Hocuspocus,
         made_at_ms: Some(0),
         relayed: Some(Relayed {
-            store: [7; 16],
+            log: LogId {
+                store: [7; 16],
+                epoch: 1 << 40,
+                doc: DocId::from_bytes([8; 16]),
+            },
             seq: Seq(u64::MAX),
+            at_ms: 5,
+            via: "ö".repeat(TEXT_BYTES_MAX / 2),
         }),
     });
     let mut news = vec![created("a/b")];
@@ -105,6 +111,9 @@ fn records_read_back_as_they_were_written(venue: &dyn Venue) {
         });
     }
     news.push(record(Kind::Gapped, b"gap"));
+    news.push(record(Kind::Quarantined, b"an edit"));
+    news.push(record(Kind::Admitted { of: Seq(12) }, b""));
+    news.push(record(Kind::Rejected { of: Seq(u64::MAX) }, b""));
     news.push(record(
         Kind::Revoked {
             what: "token 7".into(),

@@ -2,22 +2,26 @@
 //!
 //! Little-endian, nothing optional but by flag: doc 16 B · seq u64 · time_ms u64 · payload length u32 ·
 //! kind u8 · protocol u8 · flags u8 · detail (u16 length, bytes) · user (same) · session (same) ·
-//! client u64 (flag 1) · made_at_ms u64 (flag 2) · store 16 B and seq u64 of a relayed record (flag 4).
+//! client u64 (flag 1) · made_at_ms u64 (flag 2) · store 16 B and seq u64 of a record of
+//! another log (flag 4) · epoch u64, doc 16 B, at_ms u64 and via (u16 length, bytes) of that log (flag 8; without it
+//! they are 1, the same map, 0 and empty).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{DocId, Seq};
 
+use crate::known::{FIRST_EPOCH, LogId};
 use crate::record::{Kind, Origin, PAYLOAD_BYTES_MAX, Protocol, Record, Relayed, TEXT_BYTES_MAX};
 
 /// Most bytes that a header takes.
 pub(crate) const HEADER_BYTES_MAX: usize =
-    16 + 8 + 8 + 4 + 3 + 3 * (2 + TEXT_BYTES_MAX) + 8 + 8 + 24;
+    16 + 8 + 8 + 4 + 3 + 4 * (2 + TEXT_BYTES_MAX) + 8 + 8 + 24 + 32;
 
 const FLAG_CLIENT: u8 = 1;
 const FLAG_MADE_AT: u8 = 2;
 const FLAG_RELAYED: u8 = 4;
+const FLAG_LOG: u8 = 8;
 
 /// A record without payload and chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +75,8 @@ impl Header {
         out.extend_from_slice(&self.payload_len.to_le_bytes());
         out.push(self.kind.code());
         out.push(self.origin.protocol.code());
-        out.push(flags(&self.origin));
-        put_text(&mut out, self.kind.detail());
+        out.push(self.flags());
+        put_text(&mut out, &self.kind.detail());
         put_text(&mut out, self.origin.user.as_bytes());
         put_text(&mut out, self.origin.session.as_bytes());
         if let Some(client) = self.origin.client {
@@ -81,9 +85,15 @@ impl Header {
         if let Some(made_at_ms) = self.origin.made_at_ms {
             out.extend_from_slice(&made_at_ms.to_le_bytes());
         }
-        if let Some(relayed) = self.origin.relayed {
-            out.extend_from_slice(&relayed.store);
+        if let Some(relayed) = &self.origin.relayed {
+            out.extend_from_slice(&relayed.log.store);
             out.extend_from_slice(&relayed.seq.0.to_le_bytes());
+            if self.names_log(relayed) {
+                out.extend_from_slice(&relayed.log.epoch.to_le_bytes());
+                out.extend_from_slice(&relayed.log.doc.to_bytes());
+                out.extend_from_slice(&relayed.at_ms.to_le_bytes());
+                put_text(&mut out, relayed.via.as_bytes());
+            }
         }
         out
     }
@@ -104,12 +114,11 @@ impl Header {
         let relayed = if flags & FLAG_RELAYED == 0 {
             None
         } else {
-            Some(Relayed {
-                store: input.array()?,
-                seq: Seq(input.u64()?),
-            })
+            Some(input.relayed(flags, doc)?)
         };
-        if flags & !(FLAG_CLIENT | FLAG_MADE_AT | FLAG_RELAYED) != 0 {
+        if flags & !(FLAG_CLIENT | FLAG_MADE_AT | FLAG_RELAYED | FLAG_LOG) != 0
+            || flags & FLAG_LOG != 0 && flags & FLAG_RELAYED == 0
+        {
             return Err("an origin has flags of a later version");
         }
         if payload_len as usize > PAYLOAD_BYTES_MAX || input.0.len() != payload_len as usize {
@@ -135,13 +144,24 @@ impl Header {
             input.0,
         ))
     }
-}
 
-fn flags(origin: &Origin) -> u8 {
-    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-    flag(origin.client.is_some(), FLAG_CLIENT)
-        | flag(origin.made_at_ms.is_some(), FLAG_MADE_AT)
-        | flag(origin.relayed.is_some(), FLAG_RELAYED)
+    fn flags(&self) -> u8 {
+        let origin = &*self.origin;
+        let relayed = origin.relayed.as_ref();
+        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+        flag(origin.client.is_some(), FLAG_CLIENT)
+            | flag(origin.made_at_ms.is_some(), FLAG_MADE_AT)
+            | flag(relayed.is_some(), FLAG_RELAYED)
+            | flag(relayed.is_some_and(|r| self.names_log(r)), FLAG_LOG)
+    }
+
+    /// Whether the log of a relayed record is told in full: else it is of the same map in its store's first life.
+    fn names_log(&self, relayed: &Relayed) -> bool {
+        let Relayed {
+            log, at_ms, via, ..
+        } = relayed;
+        log.epoch != FIRST_EPOCH || log.doc != self.doc || *at_ms != 0 || !via.is_empty()
+    }
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
@@ -188,6 +208,24 @@ impl<'a> Input<'a> {
         std::str::from_utf8(self.text()?)
             .map(str::to_owned)
             .map_err(|_| "a text is not UTF-8")
+    }
+
+    fn relayed(&mut self, flags: u8, doc: DocId) -> Result<Relayed, &'static str> {
+        let store = self.array()?;
+        let seq = Seq(self.u64()?);
+        let (epoch, doc, at_ms, via) = if flags & FLAG_LOG == 0 {
+            (FIRST_EPOCH, doc, 0, String::new())
+        } else {
+            let (epoch, doc) = (self.u64()?, DocId::from_bytes(self.array()?));
+            (epoch, doc, self.u64()?, self.utf8()?)
+        };
+        let log = LogId { store, epoch, doc };
+        Ok(Relayed {
+            log,
+            seq,
+            at_ms,
+            via,
+        })
     }
 
     fn flagged(&mut self, flags: u8, bit: u8) -> Result<Option<u64>, &'static str> {

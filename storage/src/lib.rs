@@ -31,6 +31,9 @@ pub use health::{Health, HealthWatch};
 mod journal;
 pub use journal::{JOURNAL_FILE_BYTES, Journal, WriteError};
 
+mod known;
+pub use known::{Exchange, FIRST_EPOCH, Known, LogId};
+
 pub mod log;
 pub use log::{Appended, Permit, Snapshot, UpdateLog};
 

@@ -13,7 +13,9 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use mapweave_proto::{DocId, MapName, Seq};
 
-use crate::{Head, Health, HealthWatch, Identity, MapEntry, NewRecord, Record, Report, StoreError};
+use crate::{
+    Exchange, Head, Health, HealthWatch, Identity, MapEntry, NewRecord, Record, Report, StoreError,
+};
 
 /// Appended records: the places of the first and the last, and the map's hash chain after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,4 +137,14 @@ pub trait UpdateLog: Send + Sync + 'static {
 
     /// Which store this is, and which of its lives: the epoch of event ids, and the id of relayed records.
     fn identity(&self) -> Identity;
+
+    /// What relays have to know of a map; `None` for an unknown id. Durable state.
+    fn exchange(&self, doc: DocId) -> Option<Exchange>;
+
+    /// Begins a new life of the store, durably: its epoch grows, since places in its logs may mean other records than
+    /// before.
+    ///
+    /// # Errors
+    /// The disk's; nothing has changed then.
+    fn renew(&self) -> BoxFuture<'static, Result<Identity, StoreError>>;
 }

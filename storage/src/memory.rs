@@ -14,14 +14,14 @@ use crate::catalog::{Catalog, Draft, check_append};
 use crate::health::{HealthBoard, HealthWatch};
 use crate::log::{Appended, Snapshot, UpdateLog};
 use crate::verify::{MapCheck, report_of};
-use crate::{Head, Health, Identity, MapEntry, NewRecord, Record, Report, StoreError};
+use crate::{Exchange, Head, Health, Identity, MapEntry, NewRecord, Record, Report, StoreError};
 
 /// Logs in memory. Clones share them, so a clone stands for the store reopened.
 #[derive(Clone, Debug)]
 pub struct MemoryLog {
     state: Arc<Mutex<State>>,
     health: HealthBoard,
-    identity: Identity,
+    identity: Arc<Mutex<Identity>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl MemoryLog {
         Self {
             state: Arc::default(),
             health: HealthBoard::new(),
-            identity,
+            identity: Arc::new(Mutex::new(identity)),
         }
     }
 
@@ -64,7 +64,7 @@ impl MemoryLog {
         }
         check_append(&records)?;
         let mut state = self.state();
-        let mut draft = Draft::new(&state.catalog, now_ms());
+        let mut draft = Draft::new(&state.catalog, self.identity(), now_ms());
         let placed = draft.place(&state.catalog, doc, records)?;
         let (Some(first), Some(last)) = (placed.first(), placed.last()) else {
             return Err(StoreError::Empty);
@@ -219,7 +219,19 @@ impl UpdateLog for MemoryLog {
     }
 
     fn identity(&self) -> Identity {
-        self.identity
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exchange(&self, doc: DocId) -> Option<Exchange> {
+        let store = self.identity().store;
+        let state = self.state();
+        Some(state.catalog.state(doc)?.exchange(store, doc))
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Identity, StoreError>> {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.epoch = identity.epoch.saturating_add(1);
+        future::ready(Ok(*identity)).boxed()
     }
 }
 

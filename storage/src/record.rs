@@ -1,12 +1,13 @@
 //! What a log holds: records with their origin, kind and hash chain. Values only; start from [`Record`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave_proto::{DocId, MapName, Seq};
 
-use crate::StoreError;
 use crate::header::Header;
+use crate::{FIRST_EPOCH, LogId, StoreError};
 
 /// Largest payload of one record, in bytes (64 MiB: the largest update that any path takes in).
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
@@ -43,17 +44,23 @@ pub struct Origin {
     pub protocol: Protocol,
     /// When the writer says it was made, in milliseconds since 1970 (UTC).
     pub made_at_ms: Option<u64>,
-    /// For a record that came from another store: which, and its place there.
+    /// For a record that came from another store, or from a later life of this one: from where, and its place there.
     pub relayed: Option<Relayed>,
 }
 
-/// Where a relayed record was first stored; the pair names it for ever, so that it is taken in once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a record was first stored, where that is not this life of this store. Log and place name it for ever, so that
+/// it is taken in once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Relayed {
-    /// Id of the store that first acknowledged it ([`Identity::store`]).
-    pub store: [u8; 16],
-    /// Its place in that store's log of the map.
+    /// The log of the store that first acknowledged it.
+    pub log: LogId,
+    /// Its place there.
     pub seq: Seq,
+    /// When that store stored it, in milliseconds since 1970 by that store's clock; 0 where that is not known.
+    pub at_ms: u64,
+    /// Who handed it on, and vouches for what it says of its origin: the user of the relay that pushed it, the address
+    /// of the server that it was pulled from; empty for a record of this store itself. At most [`TEXT_BYTES_MAX`] bytes.
+    pub via: String,
 }
 
 /// Which store this is, and which of its lives.
@@ -171,6 +178,22 @@ pub enum Kind {
     /// Gapped updates of this map that waited too long and are given up; the payload tells which. Their own records
     /// stay.
     Expired,
+    /// Records of another log, up to the one named in the origin, brought nothing that was not here: they count as held.
+    Known,
+    /// A received Yjs update of somebody who may not edit any more: what of it the map did not have. Not part of the
+    /// map unless a later [`Kind::Admitted`] says so.
+    Quarantined,
+    /// An owner, the origin of this record, admitted the update of an earlier [`Kind::Quarantined`]. What it brought is
+    /// the next record, a [`Kind::Update`] with its author as origin; none follows where it brought nothing.
+    Admitted {
+        /// The place of the earlier record.
+        of: Seq,
+    },
+    /// An owner, the origin of this record, rejected the update of an earlier [`Kind::Quarantined`].
+    Rejected {
+        /// The place of the earlier record.
+        of: Seq,
+    },
     /// Written by a later version: the payload is kept and checked, its meaning is not known here.
     Other {
         /// The byte on disk.
@@ -192,6 +215,10 @@ impl Kind {
             Self::Renamed { .. } => 6,
             Self::Revoked { .. } => 7,
             Self::Expired => 8,
+            Self::Known => 12,
+            Self::Quarantined => 9,
+            Self::Admitted { .. } => 10,
+            Self::Rejected { .. } => 11,
             Self::Issued { .. } => 16,
             Self::Other { code, .. } => *code,
         }
@@ -208,18 +235,31 @@ impl Kind {
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
             Self::Expired => "expired",
+            Self::Known => "known",
+            Self::Quarantined => "quarantined",
+            Self::Admitted { .. } => "admitted",
+            Self::Rejected { .. } => "rejected",
             Self::Issued { .. } => "issued",
             Self::Other { .. } => "other",
         }
     }
 
     /// The bytes that go with the code on disk.
-    pub fn detail(&self) -> &[u8] {
+    pub fn detail(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Created { name } | Self::Renamed { name } => name.as_str().as_bytes(),
-            Self::Revoked { what } | Self::Issued { what } => what.as_bytes(),
-            Self::Other { detail, .. } => detail,
-            Self::Update | Self::Gapped | Self::Deleted | Self::Restored | Self::Expired => &[],
+            Self::Created { name } | Self::Renamed { name } => {
+                Cow::Borrowed(name.as_str().as_bytes())
+            }
+            Self::Revoked { what } | Self::Issued { what } => Cow::Borrowed(what.as_bytes()),
+            Self::Admitted { of } | Self::Rejected { of } => Cow::Owned(of.0.to_le_bytes().into()),
+            Self::Other { detail, .. } => Cow::Borrowed(detail),
+            Self::Update
+            | Self::Gapped
+            | Self::Deleted
+            | Self::Restored
+            | Self::Expired
+            | Self::Known
+            | Self::Quarantined => Cow::Borrowed(&[]),
         }
     }
 
@@ -232,6 +272,7 @@ impl Kind {
                 .and_then(|text| MapName::parse(text).ok())
                 .filter(|n| n.as_str().as_bytes() == detail)
         };
+        let place = || Some(Seq(u64::from_le_bytes(detail.try_into().ok()?)));
         let known = match code {
             1 if detail.is_empty() => Some(Self::Update),
             2 if detail.is_empty() => Some(Self::Gapped),
@@ -243,6 +284,10 @@ impl Kind {
                 what: what.to_owned(),
             }),
             8 if detail.is_empty() => Some(Self::Expired),
+            12 if detail.is_empty() => Some(Self::Known),
+            9 if detail.is_empty() => Some(Self::Quarantined),
+            10 => place().map(|of| Self::Admitted { of }),
+            11 => place().map(|of| Self::Rejected { of }),
             16 => text().map(|what| Self::Issued {
                 what: what.to_owned(),
             }),
@@ -262,7 +307,7 @@ pub struct NewRecord {
     pub kind: Kind,
     /// Who made it.
     pub origin: Arc<Origin>,
-    /// The update for [`Kind::Update`] and [`Kind::Gapped`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
+    /// The update for [`Kind::Update`], [`Kind::Gapped`] and [`Kind::Quarantined`], names of updates for [`Kind::Expired`], else usually empty. At most [`PAYLOAD_BYTES_MAX`] bytes.
     pub payload: Bytes,
 }
 
@@ -287,6 +332,11 @@ impl NewRecord {
             (
                 "the session of a record's origin",
                 self.origin.session.len(),
+                TEXT_BYTES_MAX,
+            ),
+            (
+                "the relay of a record's origin",
+                self.origin.relayed.as_ref().map_or(0, |r| r.via.len()),
                 TEXT_BYTES_MAX,
             ),
         ];
@@ -318,6 +368,29 @@ pub struct Record {
 }
 
 impl Record {
+    /// Where the record was first stored, in a store whose id is `store`: the name that all stores know it by.
+    pub fn born(&self, store: [u8; 16]) -> (LogId, Seq) {
+        match &self.origin.relayed {
+            Some(relayed) => (relayed.log, relayed.seq),
+            None => (
+                LogId {
+                    store,
+                    epoch: FIRST_EPOCH,
+                    doc: self.doc,
+                },
+                self.seq,
+            ),
+        }
+    }
+
+    /// When the record was first stored, in milliseconds since 1970 by the clock of the store that did.
+    pub fn born_at_ms(&self) -> u64 {
+        self.origin
+            .relayed
+            .as_ref()
+            .map_or(self.time_ms, |relayed| relayed.at_ms)
+    }
+
     /// BLAKE3 of the chain before the record, every field of the record, and its payload: what
     /// [`Record::chain`] must be. Before the first record the chain is [`CHAIN_START`].
     ///

@@ -8,7 +8,7 @@ use mapweave_proto::{DocId, MapName, Seq};
 use crate::catalog::MapState;
 use crate::header::{Header, Input};
 use crate::journal::{Mark, Place};
-use crate::{Damage, Head, Record};
+use crate::{Damage, Head, Known, LogId, Record};
 
 /// Longest record that stands in sled itself, in bytes of its header and payload; of longer ones sled has
 /// the place in the journal. A value over sled's page limits would become a file that sled never syncs.
@@ -99,7 +99,8 @@ pub(crate) fn decode_log_row(row: &[u8]) -> Result<LogRow, &'static str> {
     }
 }
 
-/// A row of the tree `doc`. The newest snapshot is not in it: the tree `snap` knows.
+/// A row of the tree `doc`. The newest snapshot and what the log holds of others are not in
+/// it: the trees `snap` and `known` have them.
 pub(crate) fn encode_state(state: &MapState) -> Vec<u8> {
     let mut out = Vec::with_capacity(160);
     out.push(u8::from(state.deleted));
@@ -128,6 +129,11 @@ pub(crate) fn encode_state(state: &MapState) -> Vec<u8> {
         out.extend_from_slice(&damage.offset.to_le_bytes());
         out.extend_from_slice(&damage.seq.unwrap_or_default().0.to_le_bytes());
         put_bytes(&mut out, damage.what.as_bytes());
+    }
+    // As all rows were before there were relays.
+    if state.native != head.last || state.turned_at_ms != state.created_ms {
+        out.extend_from_slice(&state.native.0.to_le_bytes());
+        out.extend_from_slice(&state.turned_at_ms.to_le_bytes());
     }
     seal(out)
 }
@@ -164,12 +170,56 @@ pub(crate) fn decode_state(doc: DocId, row: &[u8]) -> Result<MapState, &'static 
             what: text(&mut input)?,
         });
     }
+    let (native, turned_at_ms) = if input.0.is_empty() {
+        (head.last, created_ms)
+    } else {
+        (Seq(input.u64()?), input.u64()?)
+    };
     Ok(MapState {
         name,
         deleted: deleted != 0,
         created_ms,
         head,
+        native,
+        known: Known::default(),
+        turned_at_ms,
     })
+}
+
+/// Key of the tree `known`: a map, then another log.
+pub(crate) fn known_key(doc: DocId, log: &LogId) -> [u8; 56] {
+    let mut key = [0; 56];
+    let parts: [&[u8]; 4] = [
+        &doc.to_bytes(),
+        &log.store,
+        &log.epoch.to_be_bytes(),
+        &log.doc.to_bytes(),
+    ];
+    for (place, byte) in key.iter_mut().zip(parts.concat()) {
+        *place = byte;
+    }
+    key
+}
+
+pub(crate) fn parse_known_key(key: &[u8]) -> Result<(DocId, LogId), &'static str> {
+    let mut input = Input(key);
+    let of = DocId::from_bytes(input.array()?);
+    let store = input.array()?;
+    let epoch = u64::from_be_bytes(input.array()?);
+    let doc = DocId::from_bytes(input.array()?);
+    if input.0.is_empty() {
+        Ok((of, LogId { store, epoch, doc }))
+    } else {
+        Err("a key is too long")
+    }
+}
+
+pub(crate) fn encode_known(seq: Seq) -> Vec<u8> {
+    seal(seq.0.to_le_bytes().to_vec())
+}
+
+pub(crate) fn decode_known(row: &[u8]) -> Result<Seq, &'static str> {
+    Input(unseal(row)?).u64().map(Seq)
 }
 
 /// The row `checkpoint` of the tree `meta`.
@@ -313,6 +363,9 @@ mod tests {
             deleted: true,
             created_ms: 3,
             head,
+            native: Seq(2),
+            known: Known::default(),
+            turned_at_ms: 9,
         };
         assert_eq!(decode_state(doc, &encode_state(&state)), Ok(state));
         let mark = Mark {

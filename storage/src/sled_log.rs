@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use mapweave_proto::{DocId, Seq};
 
-use crate::StoreError;
 use crate::catalog::MapState;
 use crate::journal::{FORMAT_VERSION, Mark, Placed};
 use crate::row::{self, LogRow, SnapRow};
+use crate::{Known, StoreError};
 
 /// How long another handle of this very process may take to let go of sled's files.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ pub(crate) struct Index {
     log: sled::Tree,
     doc: sled::Tree,
     snap: sled::Tree,
+    known: sled::Tree,
     meta: sled::Tree,
     /// Our own handle of sled's main file, for the sync that sled does not do.
     file: File,
@@ -98,6 +99,7 @@ impl Index {
             log: db.open_tree("log")?,
             doc: db.open_tree("doc")?,
             snap: db.open_tree("snap")?,
+            known: db.open_tree("known")?,
             meta: db.open_tree("meta")?,
             db,
             file,
@@ -138,6 +140,13 @@ impl Index {
             let (doc, seq) = row::parse_log_key(&row?).map_err(bad)?;
             newest.insert(doc, seq);
         }
+        let mut known: BTreeMap<DocId, Known> = BTreeMap::new();
+        for pair in self.known.iter() {
+            let (key, value) = pair?;
+            let (doc, log) = row::parse_known_key(&key).map_err(bad)?;
+            let seq = row::decode_known(&value).map_err(bad)?;
+            known.entry(doc).or_default().raise(log, seq);
+        }
         let mut states = Vec::new();
         for pair in self.doc.iter() {
             let (key, value) = pair?;
@@ -145,6 +154,7 @@ impl Index {
             let doc = DocId::from_bytes(doc);
             let mut state = row::decode_state(doc, &value).map_err(bad)?;
             state.head.newest_snapshot = newest.get(&doc).copied();
+            state.known = known.remove(&doc).unwrap_or_default();
             self.check_tail(doc, &state)?;
             states.push((doc, state));
         }
@@ -180,6 +190,13 @@ impl Index {
                     row::log_key(record.doc, record.seq),
                     row::encode_log_row(record, *place),
                 )?;
+                if let Some(relayed) = &record.origin.relayed {
+                    // Records come in the order of their log, so that the last one reaches farthest.
+                    self.known.insert(
+                        row::known_key(record.doc, &relayed.log),
+                        row::encode_known(relayed.seq),
+                    )?;
+                }
             }
             for (doc, state) in states {
                 self.doc.insert(doc.to_bytes(), row::encode_state(state))?;

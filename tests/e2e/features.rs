@@ -574,3 +574,39 @@ fn made_generation(update: &[u8], fid: &str) -> String {
         _ => "0".to_owned(),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_a_key_is_carried_out_once_however_often_it_is_sent() {
+    let mut server = Server::start().await;
+    let one = feature(square(), json!({ "name": "Ried" }));
+    let collection = json!({ "type": "FeatureCollection", "features": [one, one] });
+    let empty = json!({ "type": "FeatureCollection", "features": [] });
+    let nothing = server.send(with("POST", ALL, GEOJSON, &empty)).await;
+    assert_eq!(
+        (nothing.status, &nothing.json()["created"]),
+        (200, &json!(0))
+    );
+    assert_eq!(
+        server.send(Request::get("/api/v1/maps/m")).await.status,
+        404
+    );
+    let keyed =
+        |key: &str, body: &Value| with("POST", ALL, GEOJSON, body).header("idempotency-key", key);
+    let mut made = Vec::new();
+    for round in 0..3 {
+        if round == 2 {
+            server.kill().await;
+            server.restart().await;
+        }
+        let answer = server.send(keyed("k1", &one)).await;
+        assert_eq!(answer.status, 201);
+        let many = server.send(keyed("k2", &collection)).await;
+        assert_eq!(many.status, 201);
+        made.push((fid(&answer), many.json()["results"].clone()));
+        assert_eq!(got(&server, ALL).await["numberMatched"], 3, "round {round}");
+    }
+    assert!(made.iter().all(|round| *round == made[0]), "{made:?}");
+    let other = server.send(keyed("k3", &one)).await;
+    assert_ne!(fid(&other), made[0].0);
+    assert_eq!(server.send(keyed(&"k".repeat(256), &one)).await.status, 400);
+}

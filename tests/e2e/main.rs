@@ -19,6 +19,8 @@ mod lifecycle;
 mod presence;
 mod proxies;
 mod refusals;
+mod relays;
+mod roles;
 mod sync;
 mod tls;
 mod uploads;

@@ -103,6 +103,13 @@ pub enum Answer {
     Applied,
     /// One update was not taken.
     Refused,
+    /// Why updates of this client are not taken: a stateless text in JSON, since no other message has room for words.
+    Why {
+        /// For people.
+        reason: String,
+        /// Whether the server keeps them for an owner to decide about.
+        kept: bool,
+    },
     /// The map is gone from this socket: why. Providers before 3.0 throw on it.
     Closed(String),
 }
@@ -222,8 +229,31 @@ pub fn encode_answer(address: &Address, answer: &Answer) -> Bytes {
         // Clients read this number as a varInt; up to 63 it is the same byte.
         Answer::Applied => tagged(address, &[SYNC_STATUS, 1], 0).finish(),
         Answer::Refused => tagged(address, &[SYNC_STATUS, 0], 0).finish(),
+        Answer::Why { reason, kept } => with_payload(
+            address,
+            &[STATELESS],
+            why(shortened(reason), *kept).as_bytes(),
+        ),
         Answer::Closed(reason) => with_payload(address, &[CLOSE], shortened(reason).as_bytes()),
     }
+}
+
+/// The text of [`Answer::Why`]: `{"mapweave":"refused","reason":"…","kept":false}`.
+fn why(reason: &str, kept: bool) -> String {
+    let mut text = String::from(r#"{"mapweave":"refused","reason":""#);
+    for character in reason.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            control if control.is_control() => text.push(' '),
+            other => text.push(other),
+        }
+    }
+    text.push_str(if kept {
+        r#"","kept":true}"#
+    } else {
+        r#"","kept":false}"#
+    });
+    text
 }
 
 /// A sign of life for providers from 4.0 on, which answer it with a pong. Earlier ones do not know it.
@@ -339,6 +369,15 @@ mod tests {
         assert_eq!(answer(&Answer::Denied("no".into())), b"\x01A\x02\x01\x02no");
         assert_eq!(answer(&Answer::Applied), b"\x01A\x08\x01");
         assert_eq!(answer(&Answer::Refused), b"\x01A\x08\x00");
+        let why = Answer::Why {
+            reason: "no \"x\"\n".into(),
+            kept: true,
+        };
+        let said = br#"{"mapweave":"refused","reason":"no \"x\" ","kept":true}"#;
+        assert_eq!(
+            answer(&why),
+            [&[1, b'A', 5, said.len() as u8], &said[..]].concat()
+        );
         assert_eq!(answer(&Answer::Closed("gone".into())), b"\x01A\x07\x04gone");
         assert_eq!(keepalive(&address).to_vec(), b"\x01A\x01\x01\x00");
     }

@@ -4,12 +4,14 @@
 //! scanned here, so that a connection's own task pays for what its peer sends. When an acknowledgement goes
 //! out is decided in `acks.rs`, where the invariant stands.
 
+mod access;
 mod acks;
 mod asking;
 mod rate;
 mod statuses;
 mod switchboard;
 
+pub use self::access::{Access, Refusal};
 pub use self::switchboard::{LaneId, SocketClose, SocketEffect, SocketEvent, Switchboard};
 
 use std::collections::VecDeque;
@@ -50,8 +52,17 @@ pub struct Session {
     early: VecDeque<Bytes>,
     early_bytes: usize,
     sent_ms: Option<u64>,
-    denied: bool,
+    told: Told,
     ignored: u64,
+}
+
+/// What the peer was told of its edits, each once.
+#[derive(Debug, Default)]
+struct Told {
+    /// That some are refused.
+    refused: bool,
+    /// That some are kept for an owner to decide about.
+    kept: bool,
 }
 
 /// What a deployment may change of a session's bounds.
@@ -85,15 +96,6 @@ impl Default for SessionLimits {
             bytes_burst: limits::BYTES_BURST,
         }
     }
-}
-
-/// What the peer may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Read and write; what exactly, the room decides by the update.
-    ReadWrite,
-    /// Read, and show presence.
-    ReadOnly,
 }
 
 /// Where a session stands.
@@ -146,24 +148,6 @@ pub enum Event {
     Tick,
     /// End the connection.
     Stop(CloseReason),
-}
-
-/// Why the room did not apply an update.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The peer may only read, and the update brought something.
-    ReadOnly,
-    /// The peer's role does not allow this edit: what and why, for the user.
-    Forbidden(String),
-    /// The update must never be applied (a [`DoorError`](crate::DoorError) or worse): what is wrong.
-    Corrupt(String),
-    /// Too much is held that depends on something missing.
-    TooMuchHeld,
-    /// It waited too long for earlier updates that never came, and is given up.
-    Expired,
-    /// The room cannot take updates now.
-    Unavailable(&'static str),
 }
 
 /// What the shell must do, in this order.
@@ -225,7 +209,7 @@ impl Session {
             early: VecDeque::new(),
             early_bytes: 0,
             sent_ms: None,
-            denied: false,
+            told: Told::default(),
             ignored: 0,
         }
     }
@@ -376,14 +360,15 @@ impl Session {
             Message::SyncStep2(update) => self.update(update, true, turn),
             Message::Update(update) => self.update(update, false, turn),
             Message::Awareness(awareness) => self.awareness(awareness, turn),
-            Message::QueryAwareness => turn.room(ToRoom::QueryAwareness),
+            Message::QueryAwareness if self.access.reads() => turn.room(ToRoom::QueryAwareness),
             Message::DurableAck(token) => self.asked(token, turn),
-            Message::Stateless(payload) if self.statuses.is_some() => {
+            Message::Stateless(payload) if self.statuses.is_some() && self.access.reads() => {
                 let paid_ms = self.texts.take(turn.now_ms, payload.len() as u64);
                 self.pause(paid_ms, turn);
                 turn.room(ToRoom::Stateless(payload));
             }
-            Message::AuthDenied(_)
+            Message::QueryAwareness
+            | Message::AuthDenied(_)
             | Message::AuthGranted
             | Message::Stateless(_)
             | Message::Custom { .. } => self.ignored += 1,
@@ -393,8 +378,9 @@ impl Session {
     fn update(&mut self, update: Bytes, step2: bool, turn: &mut Turn<'_>) {
         let update = match scan(update, self.limits.update_bytes_max) {
             Ok(update) => update,
-            Err(_) if self.statuses.is_some() => {
-                return turn.out.push(Effect::Answer(Answer::Refused));
+            Err(error) if self.statuses.is_some() => {
+                turn.out.push(Effect::Answer(Answer::Refused));
+                return self.tell_refused(&Refusal::Corrupt(error.to_string()), turn);
             }
             Err(ScanError::TooLarge { bytes, bytes_max }) => {
                 let (size, size_max) = (bytes as u64, bytes_max as u64);
@@ -411,10 +397,10 @@ impl Session {
         };
         if self.access == Access::ReadOnly && !step2 && !update.is_empty() {
             self.acks.refuse_unnumbered();
-            return match &self.statuses {
-                Some(_) => turn.out.push(Effect::Answer(Answer::Refused)),
-                None => self.deny("this connection may only read", turn),
-            };
+            if self.statuses.is_some() {
+                turn.out.push(Effect::Answer(Answer::Refused));
+            }
+            return self.tell_refused(&Refusal::ReadOnly, turn);
         }
         let number = self.acks.receive(step2);
         turn.room(ToRoom::Update {
@@ -437,8 +423,14 @@ impl Session {
                 turn,
             );
         }
+        // Everybody in the map is told, and so it is paid for more than once.
+        let cost = (awareness.len() as u64).saturating_mul(limits::AWARENESS_COST);
+        let paid_ms = self.bytes.take(turn.now_ms, cost);
+        self.pause(paid_ms, turn);
         match AwarenessUpdate::decode(awareness) {
             Ok(update) if update.entries.is_empty() => {}
+            // Nobody is shown in a map that it does not see.
+            Ok(_) if !self.access.reads() => self.ignored += 1,
             Ok(update) => turn.room(ToRoom::Awareness(update)),
             Err(error) => self.close(close_reason(error), turn),
         }
@@ -472,8 +464,15 @@ impl Session {
         let counted = self.statuses.as_mut().map(|s| s.refuse(number));
         match (counted, reason) {
             (None, reason) => self.refused_silently(reason, turn),
-            (Some(Ok(true)), Refusal::ReadOnly | Refusal::Forbidden(_) | Refusal::Corrupt(_)) => {
+            (
+                Some(Ok(true)),
+                reason @ (Refusal::ReadOnly
+                | Refusal::Forbidden(_)
+                | Refusal::Kept
+                | Refusal::Corrupt(_)),
+            ) => {
                 turn.out.push(Effect::Answer(Answer::Refused));
+                self.tell_refused(&reason, turn);
                 self.release_statuses(turn);
             }
             (Some(_), Refusal::Unavailable(what)) => {
@@ -492,25 +491,34 @@ impl Session {
     /// Tells of a refusal where the protocol has no word for a single update.
     fn refused_silently(&mut self, reason: Refusal, turn: &mut Turn<'_>) {
         match reason {
-            Refusal::ReadOnly => self.deny("this connection may only read", turn),
-            Refusal::Forbidden(why) => self.deny(&why, turn),
             Refusal::Corrupt(what) => self.close(CloseReason::Corrupt(what), turn),
             Refusal::TooMuchHeld => {
                 let reason =
                     CloseReason::Unavailable("too many updates wait for missing ones, sync again");
                 self.close(reason, turn);
             }
-            Refusal::Expired => self.deny(
-                "an edit waited too long for earlier ones that never came: load the map anew",
-                turn,
-            ),
             Refusal::Unavailable(what) => self.close(CloseReason::Unavailable(what), turn),
+            other => self.tell_refused(&other, turn),
         }
     }
 
-    fn deny(&mut self, reason: &str, turn: &mut Turn<'_>) {
-        if !std::mem::replace(&mut self.denied, true) {
-            self.send(yws::encode(&Message::AuthDenied(reason.to_owned())), turn);
+    /// Gives the reason for people, the first time on this connection: a client that is refused one edit usually goes on
+    /// to be refused the next. That edits are kept is another matter, and said by itself.
+    fn tell_refused(&mut self, refusal: &Refusal, turn: &mut Turn<'_>) {
+        let Some(words) = refusal.words() else { return };
+        let told = match refusal {
+            Refusal::Kept => &mut self.told.kept,
+            _ => &mut self.told.refused,
+        };
+        if std::mem::replace(told, true) {
+            return;
+        }
+        match self.statuses {
+            Some(_) => turn.out.push(Effect::Answer(Answer::Why {
+                reason: words.to_owned(),
+                kept: *refusal == Refusal::Kept,
+            })),
+            None => self.send(yws::encode(&Message::AuthDenied(words.to_owned())), turn),
         }
     }
 

@@ -294,7 +294,7 @@ impl Switchboard {
         let Some(access) = session.map(Session::access) else {
             return;
         };
-        let read_only = access == Access::ReadOnly;
+        let read_only = !access.writes();
         self.answer(now_ms, id, &Answer::Granted { read_only }, out);
     }
 

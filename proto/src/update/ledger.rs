@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::comment::Zone;
 use super::content;
 use super::cut;
 use super::error::DoorError;
@@ -26,23 +27,26 @@ use crate::state_vector::StateVector;
 pub struct Ledger {
     clients: HashMap<u64, Held>,
     deleted: HashMap<u64, Ranges>,
+    /// Which clients wrote at each keyed place where comments lie.
+    comments: HashMap<u64, Vec<u64>>,
 }
 
 /// What the document holds of one client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held {
     pub(super) next: u32,
-    runs: Vec<Run>,
+    pub(super) runs: Vec<Run>,
 }
 
 /// Clocks from `start` to the start of the next run.
 #[derive(Debug, Clone, Copy)]
-struct Run {
-    start: u32,
+pub(super) struct Run {
+    pub(super) start: u32,
     /// The halves of the place, so that a run takes sixteen bytes.
     place: [u32; 2],
     depth: u8,
     what: What,
+    zone: Zone,
 }
 
 /// Where something lies.
@@ -53,6 +57,8 @@ pub(super) struct Spot {
     /// 1 in a root type, one more in each shared type below.
     pub(super) depth: u8,
     pub(super) what: What,
+    /// The kind of root that it lies below.
+    pub(super) zone: Zone,
 }
 
 /// What lies there, as far as others may refer to it.
@@ -78,6 +84,7 @@ impl Spot {
         place: 0,
         depth: 0,
         what: What::Gone,
+        zone: Zone::Elsewhere,
     };
 }
 
@@ -160,6 +167,9 @@ impl Ledger {
                     continue;
                 }
                 held.push(piece.start.max(held.next), piece.end, *spot);
+                if spot.zone == Zone::Comments && spot.is_keyed() {
+                    note_writer(self.comments.entry(spot.place).or_default(), section.client);
+                }
                 if piece.kind == content::GC || piece.kind == content::DELETED {
                     self.deleted
                         .entry(section.client)
@@ -225,6 +235,13 @@ impl Ledger {
             .all(|(client, clock)| self.clock(client) >= clock)
     }
 
+    /// Whether `client` has written anything that is no comment (see [`Ledger::comments`]). Looks through its runs until
+    /// it finds something.
+    pub fn has_edited(&self, client: ClientId) -> bool {
+        let held = self.clients.get(&client.0);
+        held.is_some_and(|held| held.runs.iter().any(|run| run.zone == Zone::Elsewhere))
+    }
+
     /// How many clients have written in the document.
     pub fn clients(&self) -> usize {
         self.clients.len()
@@ -240,6 +257,27 @@ impl Ledger {
             .get(&id.client)
             .and_then(|held| held.spot(id.clock))
             .unwrap_or(Spot::GONE)
+    }
+
+    /// The clients that wrote at a keyed place where comments lie; among them [`NOBODY`] where they were too many to keep.
+    pub(super) fn commenters_at(&self, place: u64) -> &[u64] {
+        self.comments.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// What lies at the clocks `start..end` of a client, as far as they are here: runs with their first clocks, of
+    /// which the first may begin before `start`.
+    pub(super) fn runs_of(&self, client: u64, start: u32, end: u32) -> &[Run] {
+        let Some(held) = self.clients.get(&client) else {
+            return &[];
+        };
+        let first = held
+            .runs
+            .partition_point(|run| run.start <= start)
+            .saturating_sub(1);
+        let past = held
+            .runs
+            .partition_point(|run| run.start < end.min(held.next));
+        held.runs.get(first..past).unwrap_or_default()
     }
 
     pub(super) fn deleted(&self, client: u64) -> Option<&Ranges> {
@@ -286,6 +324,22 @@ impl Ledger {
     }
 }
 
+/// Clients kept of those that wrote at one place: a note is written by one person, on few devices.
+const WRITERS_MAX: usize = 32;
+
+/// Stands for a client that is nobody's own: no client id is that large.
+pub(super) const NOBODY: u64 = u64::MAX;
+
+fn note_writer(writers: &mut Vec<u64>, client: u64) {
+    if writers.len() >= WRITERS_MAX {
+        if writers.last() != Some(&NOBODY) && !writers.contains(&client) {
+            writers.push(NOBODY);
+        }
+    } else if !writers.contains(&client) {
+        writers.push(client);
+    }
+}
+
 /// Whether some of an update is new, and whether some of it is known.
 #[derive(Debug, Clone, Copy, Default)]
 struct News {
@@ -301,15 +355,17 @@ impl Run {
             place,
             depth: spot.depth,
             what: spot.what,
+            zone: spot.zone,
         }
     }
 
-    fn spot(&self) -> Spot {
+    pub(super) fn spot(&self) -> Spot {
         let [high, low] = self.place;
         Spot {
             place: u64::from(high) << 32 | u64::from(low),
             depth: self.depth,
             what: self.what,
+            zone: self.zone,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! varUint client, varUint clock, structs…`, then the delete set: `varUint clients`, each `varUint client,
 //! varUint ranges, (varUint clock, varUint length)…`.
 
+mod comment;
 mod concat;
 mod content;
 mod cut;
@@ -21,6 +22,7 @@ mod ranges;
 mod scan;
 mod walk;
 
+pub use comment::{COMMENT_ROOTS, CommentError};
 pub use concat::{concat, extend};
 pub use error::{ConcatError, DoorError, ScanError};
 pub use large::{LARGE_DELETE_RANGES_MAX, LargeError, LargeUpdate, PieceLimits, Pieces, ReadAt};

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 
+use super::comment::Zone;
 use super::content;
 use super::error::ScanError;
 use super::ranges::{Cover, Ranges};
@@ -87,6 +88,8 @@ pub(super) struct Piece {
     /// Hash of parent and key where the parent is explicit, its lowest bit set where there is a key; how many
     /// structs it is in a row of GC.
     pub(super) place: u64,
+    /// The kind of root, where it names one.
+    pub(super) zone: Zone,
 }
 
 /// Where a piece says that it belongs.
@@ -384,6 +387,7 @@ pub(super) fn piece(cursor: &mut Cursor<'_>, client: u64, clock: u32) -> Result<
         left_client: 0,
         right_client: 0,
         place: 0,
+        zone: Zone::Elsewhere,
     };
     let length = match info {
         content::GC => {
@@ -447,7 +451,9 @@ fn parent(
     let at = cursor.at();
     match cursor.byte()? {
         1 => {
-            cursor.string()?.hash(place);
+            let root = cursor.string()?;
+            root.hash(place);
+            piece.zone = Zone::of_root(root);
             Ok(Links::Root)
         }
         0 => {

@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         )
     }
 
-    fn spots_of(&self, section: &Section) -> &[Spot] {
+    pub(super) fn spots_of(&self, section: &Section) -> &[Spot] {
         self.spots
             .get(section.first as usize..section.past as usize)
             .unwrap_or_default()
@@ -234,6 +234,7 @@ impl<'a> Walk<'a> {
                 place: piece.place,
                 depth: 1,
                 what: What::Plain,
+                zone: piece.zone,
             },
             Links::Parent => {
                 let parent = self.spot(piece.left());
@@ -242,6 +243,7 @@ impl<'a> Walk<'a> {
                         place: piece.place,
                         depth: parent.depth.saturating_add(1),
                         what: What::Plain,
+                        zone: parent.zone,
                     },
                     What::Deleted | What::Gone => Spot::GONE,
                     What::Plain => {
@@ -296,7 +298,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Where something that is there lies.
-    fn spot(&self, id: Id) -> Spot {
+    pub(super) fn spot(&self, id: Id) -> Spot {
         if id.clock < self.ledger.next(id.client) {
             return self.ledger.spot(id);
         }
@@ -340,7 +342,9 @@ fn beside(left: Spot, right: Spot) -> Option<Spot> {
     match (left.what, right.what) {
         (What::Gone, _) => Some(right),
         (_, What::Gone) => Some(left),
-        _ if left.place == right.place && left.depth == right.depth => Some(left),
+        _ if (left.place, left.depth, left.zone) == (right.place, right.depth, right.zone) => {
+            Some(left)
+        }
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ use super::{Intent, MapInfo, Target};
 use crate::Error;
 use crate::auth::{Gate, Revocation};
 use crate::config::Config;
+use crate::relay::{Relay, Revoked};
 use crate::room::{
     self, CoreOptions, EnterError, HeldLimits, IfUnknown, RoomOptions, Rooms, Summary, Verified,
 };
@@ -75,6 +76,16 @@ impl Local {
             tasks,
             update_bytes_max,
         }
+    }
+
+    /// Its store.
+    pub(in crate::cli) fn store(&self) -> Arc<dyn UpdateLog> {
+        self.store.clone()
+    }
+
+    /// Exchanges its maps with other stores.
+    pub(in crate::cli) fn relay(&self, revoked: Revoked) -> Arc<Relay> {
+        Relay::new(self.rooms.clone(), self.update_bytes_max, revoked)
     }
 
     /// The map of the name, unless it was deleted.

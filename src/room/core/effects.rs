@@ -23,6 +23,8 @@ pub struct Effects {
     pub settled: Vec<(SessionId, u64)>,
     /// Connections whose sync requests are answered, and what had to be encoded for that, in bytes.
     pub answered: Vec<(SessionId, u64)>,
+    /// How many updates were put into quarantine.
+    pub quarantined: u64,
     /// How many updates were given up that had waited too long.
     pub expired: u64,
     /// How often presence was taken out because its session showed more than anybody else, and it was too much.

@@ -28,6 +28,13 @@ pub(super) struct Asks {
     behind: bool,
 }
 
+/// Answers the sync request of a connection that may not read: with an update that says nothing.
+pub(super) fn tell_nothing(session: SessionId, fx: &mut Effects) {
+    let nothing = Message::SyncStep2(Bytes::from_static(&[0, 0]));
+    fx.send.push((session, Outgoing::new(nothing)));
+    fx.answered.push((session, 0));
+}
+
 impl Core {
     /// A connection said what it has, and wants the rest.
     pub(super) fn sync(
@@ -55,7 +62,7 @@ impl Core {
 
     /// The place of a connection in the line, at its end if it had none.
     fn in_line(&mut self, id: SessionId) -> Option<&mut Asks> {
-        let session = self.sessions.get_mut(&id)?;
+        let session = self.sessions.get_mut(&id).filter(|s| s.access.reads())?;
         if session.asks.is_none() {
             self.asking.push_back(id);
         }
@@ -71,7 +78,8 @@ impl Core {
     pub(super) fn answer_first(&mut self, fx: &mut Effects) {
         let mut walked = false;
         while let Some(id) = self.asking.front().copied() {
-            let asked = self.sessions.get(&id).and_then(|session| {
+            let reader = self.sessions.get(&id).filter(|s| s.access.reads());
+            let asked = reader.and_then(|session| {
                 let asks = session.asks.as_ref()?;
                 Some(asks.have.clone().unwrap_or_else(|| session.base.clone()))
             });
@@ -99,6 +107,11 @@ impl Core {
                 }
             }
             self.asking.pop_front();
+            // Whoever may not read any more by now is told nothing, and may ask again once that changes.
+            let asks = self.sessions.get_mut(&id).and_then(|s| s.asks.take());
+            if asks.is_some_and(|asks| asks.have.is_some()) {
+                tell_nothing(id, fx);
+            }
         }
     }
 
@@ -117,14 +130,20 @@ impl Core {
     }
 
     /// Asks a connection for what it has and the map lacks.
+    /// One that may not read is asked for all: what the map has is not its business.
     pub(super) fn ask(&self, session: SessionId, fx: &mut Effects) {
-        let vector = self.replica.ledger().state_vector().encode();
+        let reads = self.sessions.get(&session).is_none_or(|s| s.access.reads());
+        let vector = match reads {
+            true => self.replica.ledger().state_vector(),
+            false => StateVector::default(),
+        };
+        let vector = vector.encode();
         let step1 = Outgoing::new(Message::SyncStep1(vector));
         fx.send.push((session, step1));
     }
 
     pub(super) fn synced(&mut self, session: SessionId) {
-        if let Some(session) = self.sessions.get_mut(&session) {
+        if let Some(session) = self.sessions.get_mut(&session).filter(|s| s.access.reads()) {
             session.synced = true;
         }
     }

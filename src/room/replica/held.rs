@@ -270,7 +270,7 @@ impl Replica {
                 Ok(Verdict::Fresh | Verdict::Overlap)
             ) {
                 self.apply(ready.bytes())?;
-                self.ledger.admit(&ready);
+                self.admit(&ready);
                 grown.extend(clients_of(std::slice::from_ref(&ready)));
                 went_in.push(ready);
                 index = 0;

@@ -16,6 +16,7 @@ use super::body::{self, Body, Sent};
 use super::etag::{Conditions, Match, Tag};
 use super::patch::merged;
 use super::read::present;
+use super::repeat::RepeatKey;
 use super::version::{self, Base};
 use super::{deleted, unknown};
 use crate::auth::{self, Role};
@@ -43,29 +44,43 @@ pub async fn post(
     app.check_writable()?;
     let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
     let Entered { room, permit } = entered.await?;
+    let key = RepeatKey::read(&headers, &permit.who.id)?;
     let sent = parsed(bytes, body::features).await?;
-    let by = caller.origin(&permit.who, Protocol::Rest);
+    let posting = Posting {
+        by: caller.origin(&permit.who, Protocol::Rest),
+        who: permit.who,
+        key,
+        strict: Conditions::read(&headers).strict,
+    };
     match sent {
-        Body::One(sent) => post_one(&room, *sent, by, permit.who).await,
-        Body::Collection(sent) => {
-            let strict = Conditions::read(&headers).strict;
-            post_many(&room, sent, strict, by, permit.who).await
-        }
+        Body::One(sent) => post_one(&room, *sent, posting).await,
+        Body::Collection(sent) => post_many(&room, sent, posting).await,
     }
+}
+
+/// Who posts features, and how.
+struct Posting {
+    by: Arc<Origin>,
+    who: Arc<auth::Who>,
+    key: Option<RepeatKey>,
+    /// All of them or none.
+    strict: bool,
 }
 
 async fn post_one(
     room: &RoomHandle,
     sent: Sent,
-    by: Arc<Origin>,
-    who: Arc<auth::Who>,
+    posting: Posting,
 ) -> Result<warp::reply::Response, Problem> {
+    let Posting { by, who, key, .. } = posting;
     let sent = Arc::new(sent);
     let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
         let mut writer = Writing::new(sid.clone(), bits, &who);
-        let fid = writer.new_fid(index.view(), &sent)?;
-        let plan = writer.upsert(index.view(), &fid, &sent)?;
-        Ok::<_, Problem>((plan, fid))
+        let wanted = key.as_ref().map(|key| key.fid(0));
+        match writer.named(index.view(), &sent, wanted)? {
+            Named::Made(fid) => Ok::<_, Problem>((Plan::default(), fid)),
+            Named::New(fid) => Ok((writer.upsert(index.view(), &fid, &sent)?, fid)),
+        }
     };
     let done = room.edit(by, planning).await??;
     let fid = done.told.as_str().to_owned();
@@ -80,19 +95,27 @@ type Planned = Result<Fid, Problem>;
 async fn post_many(
     room: &RoomHandle,
     sent: Vec<Result<Sent, crate::formats::RecordError>>,
-    strict: bool,
-    by: Arc<Origin>,
-    who: Arc<auth::Who>,
+    posting: Posting,
 ) -> Result<warp::reply::Response, Problem> {
+    let Posting {
+        by,
+        who,
+        key,
+        strict,
+    } = posting;
     let sent = Arc::new(sent);
     let planning = move |index: &mut FeatureIndex, sid: &Sid, bits| {
         let mut writer = Writing::new(sid.clone(), bits, &who);
         let mut all = Plan::default();
         let mut taken = std::collections::HashSet::new();
         let mut results: Vec<Planned> = Vec::with_capacity(sent.len());
-        for record in sent.iter() {
+        for (place, record) in sent.iter().enumerate() {
             let planned = record.as_ref().map_err(body::unreadable).and_then(|sent| {
-                let fid = writer.new_fid(index.view(), sent)?;
+                let wanted = key.as_ref().map(|key| key.fid(place));
+                let fid = match writer.named(index.view(), sent, wanted)? {
+                    Named::Made(fid) => return Ok(fid),
+                    Named::New(fid) => fid,
+                };
                 if !taken.insert(fid.clone()) {
                     return Err(in_use(&fid));
                 }
@@ -121,6 +144,8 @@ async fn post_many(
         .collect();
     let created = if nothing { 0 } else { results.len() - failed };
     let status = match (failed, created) {
+        // An empty collection makes nothing, least of all a map.
+        (0, 0) => StatusCode::OK,
         (0, _) => StatusCode::CREATED,
         (_, 0) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::OK,
@@ -389,6 +414,14 @@ fn standing(
     }
 }
 
+/// What a feature that was posted is called.
+enum Named {
+    /// Nothing has this id so far.
+    New(Fid),
+    /// The same request made it before.
+    Made(Fid),
+}
+
 /// Who edits, when, and with which random digits.
 struct Writing {
     editor: Editor,
@@ -415,21 +448,34 @@ impl Writing {
         }
     }
 
-    /// The id for a feature that is new: its own where it has one that is free, else a random one.
-    fn new_fid(&mut self, view: &MapView, sent: &Sent) -> Result<Fid, Problem> {
+    /// The id for a feature that is new: its own where it has one that is free, else the one `wanted` for it, under which
+    /// it may have been made before, else a random one.
+    fn named(
+        &mut self,
+        view: &MapView,
+        sent: &Sent,
+        wanted: Option<Fid>,
+    ) -> Result<Named, Problem> {
         if let Some(id) = sent.feature.id() {
             let fid = Fid::of_source(id);
             return if view.state(fid.as_str()).is_none() {
-                Ok(fid)
+                Ok(Named::New(fid))
             } else {
                 Err(in_use(&fid))
             };
+        }
+        if let Some(fid) = wanted {
+            return Ok(match view.state(fid.as_str()) {
+                Some(_) => Named::Made(fid),
+                None => Named::New(fid),
+            });
         }
         let mut free = || {
             Fid::parse(&self.random.digits(FID_DIGITS))
                 .filter(|fid| view.state(fid.as_str()).is_none())
         };
         let found = free().or_else(&mut free);
+        let found = found.map(Named::New);
         found.ok_or_else(|| Problem::unavailable("no free id was found"))
     }
 

@@ -12,9 +12,11 @@ mod patch;
 mod problems;
 mod query;
 mod read;
+mod repeat;
 mod routes;
 mod version;
 
+pub use answer::feature_text;
 pub use edit::{delete, patch, post, put, undelete};
 pub use problems::{ToldProblems, problems, problems_of, problems_since};
 pub use read::{get, list};

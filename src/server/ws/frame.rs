@@ -64,6 +64,8 @@ pub struct FrameReader {
     buffer: BytesMut,
     partial: Option<Partial>,
     message_bytes_max: usize,
+    /// Of a frame of text that is not whole yet: how much of its payload is known to be UTF-8.
+    text_ahead: usize,
     /// Frames of any kind, counted until somebody asks.
     frames: u64,
 }
@@ -83,6 +85,7 @@ impl FrameReader {
             buffer: BytesMut::from(early),
             partial: None,
             message_bytes_max,
+            text_ahead: 0,
             frames: 0,
         }
     }
@@ -145,12 +148,50 @@ impl FrameReader {
         self.check_length(&header, length)?;
         let length = length as usize;
         if self.buffer.len() < header_bytes + length {
+            self.check_text_ahead(header.opcode, header_bytes, mask)?;
             return Ok(None);
         }
+        self.text_ahead = 0;
         self.buffer.advance(header_bytes);
         let mut payload = self.buffer.split_to(length);
         unmask(&mut payload, mask);
         Ok(Some((header, payload)))
+    }
+
+    /// What is no UTF-8 is said as soon as it is there (RFC 6455 §8.1), not once its frame has come to an end.
+    fn check_text_ahead(
+        &mut self,
+        opcode: OpCode,
+        header_bytes: usize,
+        mask: [u8; 4],
+    ) -> Result<(), FrameError> {
+        let before = match (opcode, &self.partial) {
+            (OpCode::Data(Data::Text), _) => &[][..],
+            (
+                OpCode::Data(Data::Continue),
+                Some(Partial {
+                    payload,
+                    text: Some(checked),
+                }),
+            ) => payload.get(*checked..).unwrap_or_default(),
+            _ => return Ok(()),
+        };
+        // The end of the fragments before may be the beginning of a character that goes on here.
+        let before = if self.text_ahead == 0 {
+            before
+        } else {
+            &[][..]
+        };
+        let arrived = self
+            .buffer
+            .get(header_bytes + self.text_ahead..)
+            .unwrap_or_default();
+        let keys = mask.iter().cycle().skip(self.text_ahead % 4);
+        let mut text = before.to_vec();
+        text.extend(arrived.iter().zip(keys).map(|(byte, key)| byte ^ key));
+        let known = checked_upto(&text, 0)?;
+        self.text_ahead += known.saturating_sub(before.len());
+        Ok(())
     }
 
     fn check_length(&self, header: &FrameHeader, length: u64) -> Result<(), FrameError> {
@@ -384,6 +425,25 @@ mod tests {
             Incoming::Binary(Bytes::from_static(b"abcd")),
         ];
         assert_eq!(read_all(&wire, 1), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_text_is_said_before_its_frame_has_ended() {
+        let text = "κόσμε-\u{10FFFF}-".as_bytes();
+        let wrong = [text, &[0xf4, 0x90, 0x80, 0x80], text].concat();
+        for cut in 0..text.len() {
+            let (first, rest) = wrong.split_at(cut);
+            let wire = [masked(0x01, first), masked(0x80, rest)].concat();
+            let mut reader = FrameReader::new(1_000, &[]);
+            let told = wire.iter().position(|byte| {
+                reader.feed(&[*byte]);
+                reader.next_message().is_err()
+            });
+            assert!(told.unwrap() < wire.len() - text.len(), "cut at {cut}");
+            let fine = [masked(0x01, &text[..cut]), masked(0x80, &text[cut..])].concat();
+            let whole = Incoming::Text(Bytes::copy_from_slice(text));
+            assert_eq!(read_all(&fine, 1), Ok(vec![whole]), "cut at {cut}");
+        }
     }
 
     #[test]

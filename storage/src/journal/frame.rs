@@ -210,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Kind, Origin, Protocol, Relayed};
+    use crate::{Kind, LogId, Origin, Protocol, Relayed};
 
     fn kinds() -> impl Strategy<Value = Kind> {
         prop_oneof![
@@ -218,6 +218,9 @@ mod tests {
             Just(Kind::Gapped),
             Just(Kind::Deleted),
             Just(Kind::Restored),
+            Just(Kind::Quarantined),
+            any::<u64>().prop_map(|of| Kind::Admitted { of: Seq(of) }),
+            any::<u64>().prop_map(|of| Kind::Rejected { of: Seq(of) }),
             "[a-z]{1,200}".prop_map(|n| Kind::Created {
                 name: MapName::parse(&n).unwrap()
             }),
@@ -238,10 +241,13 @@ mod tests {
     prop_compose! {
         fn records()(
             doc: [u8; 16], seq: u64, time_ms: u64, kind in kinds(), user in ".{0,200}", session in ".{0,50}",
-            client: Option<u64>, protocol: u8, made_at_ms: Option<u64>, relayed: Option<([u8; 16], u64)>,
+            client: Option<u64>, protocol: u8, made_at_ms: Option<u64>, relayed: Option<([u8; 16], u64, [u8; 16], u64, u64, String)>,
             payload in prop::collection::vec(any::<u8>(), 0..300), chain: [u8; 32],
         ) -> Record {
-            let relayed = relayed.map(|(store, seq)| Relayed { store, seq: Seq(seq) });
+            let relayed = relayed.map(|(store, epoch, doc, seq, at_ms, via)| {
+                let log = LogId { store, epoch, doc: DocId::from_bytes(doc) };
+                Relayed { log, seq: Seq(seq), at_ms, via: via.chars().take(200).collect() }
+            });
             let protocol = Protocol::from_code(protocol);
             let origin = Arc::new(Origin { user, session, client, protocol, made_at_ms, relayed });
             Record { doc: DocId::from_bytes(doc), seq: Seq(seq), time_ms, origin, kind, payload: payload.into(), chain }

@@ -102,7 +102,7 @@ impl Check<'_> {
             }
             match walked {
                 Walked::Record { placed, .. } => self.record(&index, &placed),
-                Walked::File { store } if store != core.identity.store => {
+                Walked::File { store } if store != core.identity().store => {
                     self.problem("a journal file belongs to another store".into());
                 }
                 Walked::Damage(damage) => self.problems.push(damage),

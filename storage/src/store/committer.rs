@@ -93,7 +93,11 @@ impl Committer<'_> {
     /// Gives the records their places; appends that cannot be are answered here.
     fn place(&self, requests: Vec<Request>) -> (Vec<Vec<Record>>, Vec<Reply>, Draft) {
         let durable = self.core.durable();
-        let mut draft = Draft::new(&durable.catalog, self.core.options.clock.now_ms());
+        let mut draft = Draft::new(
+            &durable.catalog,
+            self.core.identity(),
+            self.core.options.clock.now_ms(),
+        );
         let (mut appends, mut replies) = (Vec::new(), Vec::new());
         for Request {
             doc,

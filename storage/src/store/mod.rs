@@ -36,7 +36,8 @@ use crate::journal::{Files, Mark};
 use crate::log::{Appended, Permit, Snapshot, UpdateLog};
 use crate::sled_log::Index;
 use crate::{
-    Head, Health, Identity, MapEntry, NewRecord, Record, RecoveryReport, Report, StoreError,
+    Exchange, Head, Health, Identity, MapEntry, NewRecord, Record, RecoveryReport, Report,
+    StoreError,
 };
 use backlog::Backlog;
 use queue::{Queue, Request};
@@ -69,7 +70,7 @@ pub(crate) struct Core {
     root: PathBuf,
     options: StoreOptions,
     files: Files,
-    identity: Identity,
+    identity: Mutex<Identity>,
     health: HealthBoard,
     durable: RwLock<Durable>,
     queue: Arc<Queue>,
@@ -102,6 +103,10 @@ impl Core {
     fn index(&self) -> Result<Arc<Index>, StoreError> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index.clone().ok_or(StoreError::Closed)
+    }
+
+    fn identity(&self) -> Identity {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_closing(&self) -> bool {
@@ -343,6 +348,15 @@ impl UpdateLog for SledStore {
     }
 
     fn identity(&self) -> Identity {
-        self.core.identity
+        self.core.identity()
+    }
+
+    fn exchange(&self, doc: DocId) -> Option<Exchange> {
+        let store = self.core.identity().store;
+        Some(self.core.durable().catalog.state(doc)?.exchange(store, doc))
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Identity, StoreError>> {
+        self.spawn(open::renew)
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mapweave_proto::{DocId, Seq};
 
@@ -121,7 +121,7 @@ fn finish(
     let core = Core {
         root: root.to_owned(),
         files,
-        identity,
+        identity: Mutex::new(identity),
         health,
         durable: RwLock::new(Durable { catalog, end }),
         queue: Arc::new(Queue::default()),
@@ -458,6 +458,22 @@ fn read_identity(disk: &dyn Disk, root: &Path) -> Result<Option<Identity>, Store
             Ok(None)
         }
     }
+}
+
+/// Begins a new life of an open store: the file first, then everybody may see it.
+pub(crate) fn renew(core: &Core) -> Result<Identity, StoreError> {
+    if core.options.access == Access::ReadOnly {
+        let why = "the store was opened for reading only".to_owned();
+        return Err(StoreError::ReadOnly { why });
+    }
+    let mut identity = core.identity.lock().unwrap_or_else(PoisonError::into_inner);
+    let renewed = Identity {
+        epoch: identity.epoch.saturating_add(1),
+        ..*identity
+    };
+    write_identity(&*core.options.disk, &core.root, renewed)?;
+    *identity = renewed;
+    Ok(renewed)
 }
 
 /// Leaves word for the next open that sled is not to be trusted.

@@ -229,7 +229,10 @@ impl<'a> Replay<'a> {
 
     fn place(&mut self, placed: &Placed) -> Result<Taken, StoreError> {
         let record = &placed.record;
-        let mut state = self.known(record.doc).cloned().unwrap_or(MapState::NEW);
+        let mut state = self
+            .known(record.doc)
+            .cloned()
+            .unwrap_or_else(MapState::new);
         if record.seq <= state.head.last {
             return self.compare(placed, state);
         }

@@ -17,8 +17,8 @@ use crate::contract::{block_on, created, name, read_all, record};
 use crate::journal::{Mark, Place};
 use crate::row;
 use crate::{
-    Clock, Damage, Head, Kind, NewRecord, Origin, Protocol, Record, Relayed, STORE_LOG,
-    StoreOptions, UpdateLog,
+    Clock, Damage, FIRST_EPOCH, Head, Kind, Known, LogId, NewRecord, Origin, Protocol, Record,
+    Relayed, STORE_LOG, StoreOptions, UpdateLog,
 };
 
 const DOC: DocId = DocId::from_bytes(*b"fixture-map-0001");
@@ -37,8 +37,14 @@ fn news() -> Vec<NewRecord> {
         protocol: Protocol::Hocuspocus,
         made_at_ms: Some(TIME_MS - 5),
         relayed: Some(Relayed {
-            store: *b"another-store-01",
+            log: LogId {
+                store: *b"another-store-01",
+                epoch: FIRST_EPOCH,
+                doc: DOC,
+            },
             seq: Seq(77),
+            at_ms: 0,
+            via: String::new(),
         }),
     });
     vec![
@@ -117,6 +123,9 @@ fn rows() -> String {
         deleted: true,
         created_ms: TIME_MS,
         head,
+        native: Seq(3),
+        known: Known::default(),
+        turned_at_ms: TIME_MS,
     };
     let snap = row::SnapRow {
         time_ms: TIME_MS,

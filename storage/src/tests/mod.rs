@@ -10,6 +10,7 @@ mod kill;
 mod naming;
 mod power;
 mod queue;
+mod relayed;
 
 use std::fs;
 use std::path::Path;

@@ -96,7 +96,8 @@ function run(t, program, args) {
   child.on('error', (error) => {
     failure = error.code === 'ENOENT' ? new Error(`${program} is missing: run scripts/need-proxies.sh`) : error;
   });
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', (line) => lines.push(line));
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => lines.push(line));
   const ended = () => {
     if (failure) throw failure;
     return child.exitCode !== null || child.signalCode !== null;
@@ -113,7 +114,8 @@ function run(t, program, args) {
     ended,
     end,
     log,
-    says: (words) => until(`${program} says ${words}`, () => log().includes(words) || (ended() && Promise.reject(new Error(log())))),
+    says: (words) =>
+      until(`${program} says ${words}`, () => log().includes(words) || (ended() && Promise.reject(new Error(log())))),
     async done() {
       await until(`${program} has ended`, ended);
       if (child.exitCode !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${child.exitCode}:\n${log()}`);

@@ -135,6 +135,31 @@ test('two pages of one browser share their unsent edits, and one of them may be 
   await features(other.page, 1);
 });
 
+test('a browser that throws its storage away under the page gets everything again', async (t) => {
+  const server = await Server.start(t);
+  const proxy = await Middlebox.start(t, server);
+  const { page } = await visit(t, browser, `${proxy.url}/m/cleared`);
+  await live(page);
+  await addPoint(page, 500, 300);
+  await saved(page);
+  proxy.become('dead');
+  await offline(page);
+  await addPoint(page, 600, 300);
+  await onDevice(page, 1);
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send('Storage.clearDataForOrigin', { origin: proxy.url, storageTypes: 'indexeddb' });
+  await page.waitForSelector('[data-testid=status][data-memory="1"]');
+  await onDevice(page, 1);
+  await addPoint(page, 400, 300);
+  await onDevice(page, 2);
+  await page.reload();
+  await features(page, 3);
+  proxy.become('open');
+  await saved(page);
+  const other = await visit(t, browser, `${server.url}/m/cleared`);
+  await features(other.page, 3);
+});
+
 test('unsent edits leave as a file, and the page, the API and the command take it in once', async (t) => {
   const server = await Server.start(t);
   const proxy = await Middlebox.start(t, server);

@@ -11,6 +11,20 @@ import { until } from '../lib/wait.mjs';
 /** How long a token of a test holds, in seconds: the server looks at whole ones. */
 const SHORT_S = 3;
 
+/** Whether the device knows in which log the map `m` lies. */
+async function knows(indexedDB, { url }) {
+  const asked = indexedDB.open(`mapweave:${url}:m`);
+  await new Promise((resolve) => {
+    asked.onsuccess = resolve;
+  });
+  const epoch = asked.result.transaction('about').objectStore('about').get('epoch');
+  await new Promise((resolve) => {
+    epoch.onsuccess = resolve;
+  });
+  asked.result.close();
+  return epoch.result !== undefined;
+}
+
 const soon = () => Math.floor(Date.now() / 1000) + SHORT_S;
 
 async function boxed(t, mode, settings) {
@@ -92,6 +106,7 @@ test('a map that was made anew does not get the content of the one before', asyn
   const before = open(t, box, 'm', { indexedDB });
   before.doc.getMap('feat').set('old', 1);
   await until('it is stored', () => isSaved(before));
+  await until('the device knows the log', () => knows(indexedDB, box));
   await before.destroy();
   const map = `${server.url}/api/v1/maps/m`;
   await fetch(map, { method: 'DELETE' });

@@ -139,6 +139,29 @@ impl Client {
         });
     }
 
+    /// Sets a key of any root map.
+    pub fn write(&self, root: &str, key: &str, value: impl Into<Any>) {
+        let mut state = self.state();
+        let map = state.doc.get_or_insert_map(root);
+        let mut txn = state.doc.transact_mut();
+        map.insert(&mut txn, key, value.into());
+        let update = txn.encode_update_v1();
+        drop(txn);
+        state.made += 1;
+        let made = state.made;
+        state.tell([wire::update(&update), durable(made)]);
+    }
+
+    /// The map that it connects to, with what follows its name.
+    pub fn address(&self) -> &str {
+        &self.map
+    }
+
+    /// Connects to another address from now on, as with another token.
+    pub fn readdress(&mut self, map: &str) {
+        self.map = map.to_owned();
+    }
+
     /// Removes a key.
     pub fn remove(&self, key: &str) {
         self.edit(|feat, txn| {
@@ -237,6 +260,13 @@ impl Client {
             self.state().presence.get(&client) == Some(&wanted)
         })
         .await;
+    }
+
+    /// Waits until an edit was refused with a reason that contains `words`.
+    pub async fn is_denied(&self, words: &str) {
+        let denied =
+            |message: &Message| matches!(message, Message::Denied(why) if why.contains(words));
+        until_true("an edit is refused", || self.heard().iter().any(denied)).await;
     }
 
     /// Everything heard so far, over all connections.

@@ -82,10 +82,18 @@ impl Server {
 
     /// Starts it, on a free port.
     pub async fn restart(&mut self) {
+        self.start_on("127.0.0.1:0").await;
+    }
+
+    /// Starts it where it was before.
+    pub async fn restart_there(&mut self) {
+        let address = self.endpoint.address().to_string();
+        self.start_on(&address).await;
+    }
+
+    async fn start_on(&mut self, listen: &str) {
         assert!(self.process.is_none(), "the server runs already");
-        let process = self
-            .process
-            .insert(Process::spawn(self.command("127.0.0.1:0")));
+        let process = self.process.insert(Process::spawn(self.command(listen)));
         let address = until("the server says where it listens", || {
             if let Some(status) = process.status() {
                 panic!("the server ended ({status}): {}", process.err().join("\n"));

@@ -51,7 +51,7 @@ async fn more_presence_than_anybody_needs_is_slowed_down_and_shuts_out_nobody() 
     let server = Server::with(&["storage.cache_bytes=1 MiB"]).await;
     let mut crew = Crew::join(&server).await;
     // Together they show more than a map tells of.
-    let floods: Vec<Attack> = (0..24).map(|n| flood(*server, 1_000 + 16 * n)).collect();
+    let floods: Vec<Attack> = (0..18).map(|n| flood(*server, 1_000 + 16 * n)).collect();
     until_async("some of it gave way", || async {
         (server.metric("mapweave_presence_gave_way_total").await > 0.0).then_some(())
     })

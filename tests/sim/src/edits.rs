@@ -319,3 +319,35 @@ fn value(rng: &mut Rng, depth: usize) -> Any {
         _ => Any::from(rng.below(100) as i64),
     }
 }
+
+/// Somebody with a document of their own, for tests that only need edits.
+pub struct Crew {
+    doc: Doc,
+    t: i64,
+}
+
+impl Crew {
+    /// An empty document of Yjs client `client`.
+    pub fn new(client: u64) -> Self {
+        Self {
+            doc: document(client),
+            t: 0,
+        }
+    }
+
+    /// Takes in what others did. What is no update is passed over.
+    pub fn hear(&mut self, update: &[u8]) {
+        if let Ok(update) = Update::decode_v1(update) {
+            // A document that cannot take it stays as it is.
+            let _ = self.doc.transact_mut().apply_update(update);
+        }
+    }
+
+    /// Draws, as `sid`; the whole document since the last edit as one update.
+    pub fn edit(&mut self, sid: &str, rng: &mut Rng) -> Vec<u8> {
+        let before = self.doc.transact().state_vector();
+        self.t += 1;
+        edit(&self.doc, sid, self.t, rng);
+        self.doc.transact().encode_diff_v1(&before)
+    }
+}

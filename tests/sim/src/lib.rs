@@ -19,7 +19,7 @@ mod content;
 mod copy;
 
 mod edits;
-pub use edits::updates;
+pub use edits::{Crew, updates};
 
 mod hostile;
 mod link;

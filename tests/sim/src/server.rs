@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapweave::room::{
-    Audience, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
+    Beside, Broadcast, Core, CoreOptions, Effects, Held, HeldLimits, Input, Outgoing, Start,
     StoredState, Ticket, summarize,
 };
 use mapweave::server::backlog::{Backlog, Offered};
@@ -93,6 +93,7 @@ impl Server {
             cache: loaded.cache,
             head: loaded.head,
             exists: loaded.head > Seq::ZERO,
+            known: mapweave_storage::Known::default(),
             tail: loaded.tail,
             update_bytes,
         };
@@ -358,6 +359,7 @@ impl Server {
             ticket,
             update,
             origin: Arc::new(Origin::default()),
+            access: Access::ReadWrite,
         });
     }
 
@@ -540,7 +542,7 @@ impl Server {
             .conns
             .iter()
             .filter(|(id, conn)| {
-                let meant = broadcast.audience == Audience::All || self.core.is_synced(**id);
+                let meant = self.core.hears(**id, broadcast.audience);
                 conn.joined && meant && broadcast.except != Some(**id)
             })
             .map(|(id, _)| *id)
@@ -592,6 +594,7 @@ impl Server {
                     since_ms,
                 })
                 .collect(),
+            beside: Beside::of(replica),
             summary: summarize(replica.doc()),
         };
         self.snapshot = Some((self.core.positions().0, stored.encode()));

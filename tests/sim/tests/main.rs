@@ -5,4 +5,5 @@
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
 mod canary;
+mod relays;
 mod seeds;

@@ -3,6 +3,7 @@
 // Nothing of it can be applied before it is whole; what has come is kept here between attempts. The server keeps the bytes
 // of one tag for ten minutes; where they are gone, the download begins anew.
 
+import { Deadline } from './deadline.ts';
 import { checked } from './problem.ts';
 
 /** No state is larger; the server would have to hold it as one block. */
@@ -47,22 +48,22 @@ export class StateDownload {
   /** One attempt, from where the last one broke off. Throws where it breaks again; what came stays. */
   async attempt(signal: AbortSignal): Promise<State> {
     if (this.#received > 0 && this.#received === this.#total) return this.#whole();
-    const watch = new Watch(signal);
+    const deadline = new Deadline(signal, PAUSE_MAX_MS);
     try {
       // A range is asked for from the start, so that nothing on the way is compressed: offsets would mean nothing.
       const headers: Record<string, string> = { range: `bytes=${this.#received}-` };
       if (this.#tag !== null && this.#received > 0) headers['if-range'] = this.#tag;
-      const response = await this.#request(headers, watch.signal);
+      const response = await this.#request(headers, deadline.signal);
       if (response.status === 416) {
         this.#restart(null);
         throw new Error('the state is another one by now');
       }
       await checked(response);
       this.#begin(response);
-      await this.#read(response, watch);
+      await this.#read(response, deadline);
       return this.#whole();
     } finally {
-      watch.end();
+      deadline.end();
     }
   }
 
@@ -88,11 +89,11 @@ export class StateDownload {
     this.#onProgress({ receivedBytes: this.#received, totalBytes: this.#total });
   }
 
-  async #read(response: Response, watch: Watch): Promise<void> {
+  async #read(response: Response, deadline: Deadline): Promise<void> {
     const reader = response.body?.getReader();
     if (!reader) return;
     for (;;) {
-      watch.reset();
+      deadline.reset();
       const { done, value } = await reader.read();
       if (done) return;
       this.#chunks.push(value);
@@ -122,37 +123,5 @@ export class StateDownload {
     this.#chunks = [];
     this.#received = 0;
     this.#total = null;
-  }
-}
-
-/** Aborts when nothing has come for too long, or the caller does. */
-class Watch {
-  readonly #controller = new AbortController();
-  readonly #of: AbortSignal;
-  readonly #abort = () => this.#controller.abort(this.#of.reason);
-  #timer: ReturnType<typeof setTimeout> | null = null;
-
-  constructor(of: AbortSignal) {
-    this.#of = of;
-    if (of.aborted) this.#abort();
-    of.addEventListener('abort', this.#abort);
-    this.reset();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  reset(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => this.#controller.abort(new DOMException('nothing came for too long', 'TimeoutError')),
-      PAUSE_MAX_MS,
-    );
-  }
-
-  end(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#of.removeEventListener('abort', this.#abort);
   }
 }

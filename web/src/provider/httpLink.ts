@@ -5,6 +5,7 @@
 
 import { encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
+import { Deadline } from './deadline.ts';
 import { StateDownload } from './download.ts';
 import { EventStream, type ServerEvent } from './eventStream.ts';
 import { type AwarenessChange, concerns, type Shared } from './link.ts';
@@ -257,15 +258,19 @@ export function statePath(vector: Uint8Array | null): string {
 /** Longer addresses do not get through everywhere. */
 const VECTOR_BYTES_MAX = 1_500;
 
-export function postBytes(
+export async function postBytes(
   request: MapRequest,
   path: string,
   body: Uint8Array<ArrayBuffer>,
   signal: AbortSignal,
 ): Promise<Response> {
   const headers = { 'content-type': 'application/octet-stream' };
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-  return request(path, { method: 'POST', headers, body, signal: limit });
+  const deadline = new Deadline(signal, ANSWER_MS);
+  try {
+    return await request(path, { method: 'POST', headers, body, signal: deadline.signal });
+  } finally {
+    deadline.end();
+  }
 }
 
 function fromBase64(text: string): Uint8Array {

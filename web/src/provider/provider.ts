@@ -104,6 +104,7 @@ export class MapweaveProvider {
   #epoch: string | null = null;
   #made = 0;
   #isChanged = false;
+  #isLearning = false;
   #isDestroyed = false;
 
   constructor(options: ProviderOptions) {
@@ -311,6 +312,22 @@ export class MapweaveProvider {
     this.#tabs?.tellStored(keys, seq);
     this.#emit('stored', { keys, seq });
     this.#changed();
+    if (this.#epoch === null) void this.#learnEpoch();
+  }
+
+  /** A map that was not there when we came has a log by now: which, the device has to know when it comes back. */
+  async #learnEpoch(): Promise<void> {
+    if (this.#isLearning || !this.#persistence) return;
+    this.#isLearning = true;
+    try {
+      const { signal } = this.#abort;
+      const answer = await this.#request('state', { method: 'HEAD', cache: 'no-store', signal });
+      this.#isMadeAnew(answer.headers.get('mapweave-epoch'));
+    } catch {
+      // The next edit that is stored asks again.
+    } finally {
+      this.#isLearning = false;
+    }
   }
 
   /** The socket says that an edit was refused, not which: POST says that of each. */

@@ -230,13 +230,14 @@ fn queued_edits_of_who_comes_back_are_told_together_with_its_first_sync() {
 fn what_cannot_be_read_or_is_not_taken_is_refused_once_and_the_map_goes_on() {
     let mut socket = Socket::new();
     let a = socket.sync("a");
-    let refused = [answer("a", Answer::Refused)];
-    assert_eq!(sent(&socket.says(update("a", &[9, 9, 9]))), refused);
+    let refused = answer("a", Answer::Refused);
+    let out = sent(&socket.says(update("a", &[9, 9, 9])));
+    assert_eq!((&out[0], out.len()), (&refused, 2), "and why");
     socket.says(update("a", &UPDATE));
     socket.says(update("a", &EMPTY));
     let reason = Refusal::Corrupt("no".into());
     let out = socket.lane(a, Event::Refused { number: 2, reason });
-    assert_eq!(sent(&out), refused);
+    assert_eq!(sent(&out), [refused], "the reason is said once");
     let out = socket.lane(a, Event::Settled { upto: 3 });
     assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
 }
@@ -250,8 +251,15 @@ fn a_reader_s_edit_is_refused_and_its_own_copy_is_not() {
         [answer("a", Answer::Granted { read_only: true })]
     );
     let out = socket.says(update("a", &UPDATE));
-    assert_eq!(sent(&out), [answer("a", Answer::Refused)]);
+    let why = Answer::Why {
+        reason: "this connection may only read".into(),
+        kept: false,
+    };
+    let refused = [Answer::Refused, why].map(|said| answer("a", said));
+    assert_eq!(sent(&out), refused);
     assert!(told(&out).is_empty());
+    let out = socket.says(update("a", &UPDATE));
+    assert_eq!(sent(&out), refused[..1], "the reason is said once");
     let step2 = Message::SyncStep2(Bytes::from_static(&UPDATE));
     let out = socket.says(said("a", &step2));
     assert_eq!(
@@ -259,6 +267,47 @@ fn a_reader_s_edit_is_refused_and_its_own_copy_is_not() {
         1,
         "the room knows whether it brings anything"
     );
+}
+
+#[test]
+fn who_lost_the_right_to_edit_is_told_that_its_edits_are_kept() {
+    let mut socket = Socket::with(Access::Quarantine);
+    let out = socket.says(token("a", None));
+    let readonly = Answer::Granted { read_only: true };
+    assert_eq!(sent(&out), [answer("a", readonly)]);
+    let a = joined(&out).expect("the map is joined");
+    let out = socket.says(update("a", &UPDATE));
+    assert_eq!(told(&out), [(a, 1)], "the room keeps it");
+    let out = socket.lane(
+        a,
+        Event::Refused {
+            number: 1,
+            reason: Refusal::Kept,
+        },
+    );
+    let why = Answer::Why {
+        reason: Refusal::Kept.words().expect("words").into(),
+        kept: true,
+    };
+    assert_eq!(
+        sent(&out),
+        [Answer::Refused, why].map(|said| answer("a", said))
+    );
+}
+
+#[test]
+fn who_may_not_read_tells_the_others_nothing_and_asks_nothing_of_them() {
+    let mut socket = Socket::with(Access::Deposit);
+    socket.attach("a");
+    let awareness = Bytes::from_static(&[1, 7, 1, 2, b'{', b'}']);
+    for message in [
+        Message::Stateless("hello".into()),
+        Message::QueryAwareness,
+        Message::Awareness(awareness),
+    ] {
+        assert!(socket.says(said("a", &message)).is_empty());
+    }
+    assert_eq!(told(&socket.says(update("a", &UPDATE))).len(), 1);
 }
 
 #[test]

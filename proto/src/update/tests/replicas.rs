@@ -74,7 +74,7 @@ pub(in crate::update) fn content(doc: &Doc) -> String {
     format!("{clocks:?} {:?} {roots:?}", snapshot.delete_set)
 }
 
-fn text_of<T: ReadTxn>(txn: &T, value: &Out) -> String {
+pub(in crate::update) fn text_of<T: ReadTxn>(txn: &T, value: &Out) -> String {
     match value {
         Out::Any(any) => format!("{any:?}"),
         Out::YText(text) => {

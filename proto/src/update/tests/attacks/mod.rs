@@ -1,5 +1,6 @@
 //! Updates that hurt yrs, Yjs or the server's memory, each refused where it can be known.
 
+mod commenting;
 mod cutting;
 mod nesting;
 mod placing;
