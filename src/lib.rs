@@ -19,3 +19,4 @@ pub mod server;
 pub mod telemetry;
 pub mod time;
 pub mod tls;
+pub mod webhooks;

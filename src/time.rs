@@ -1,5 +1,13 @@
 //! Points in time as text.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Now, in milliseconds since 1970 (UTC), by the machine's clock; 0 where that is set to before.
+pub fn now_unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
 /// `ms` milliseconds since 1970 (UTC) as RFC 3339 with milliseconds: `2026-11-21T13:00:00.000Z`.
 ///
 /// Days are turned into a date by Howard Hinnant's `civil_from_days` (public domain).

@@ -28,7 +28,7 @@ pub struct Law {
 }
 
 /// All laws but the canary, which is broken on purpose.
-pub const LAWS: [Law; 8] = [
+pub const LAWS: [Law; 10] = [
     Law {
         name: "frame_decoder",
         check: laws::frame_decoder,
@@ -60,6 +60,14 @@ pub const LAWS: [Law; 8] = [
     Law {
         name: "session",
         check: laws::session,
+    },
+    Law {
+        name: "hocuspocus_frames",
+        check: laws::hocuspocus_frames,
+    },
+    Law {
+        name: "switchboard",
+        check: laws::switchboard,
     },
 ];
 

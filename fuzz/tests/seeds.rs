@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use mapweave_fuzz::folder;
+use mapweave_proto::hocuspocus::{self, Address};
 use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, Message, yws};
 use mapweave_sim::updates;
 
@@ -34,6 +35,7 @@ fn write_the_corpus() {
     write_updates();
     write_frames();
     write_sessions();
+    write_hocuspocus();
     write_awareness();
     write_websocket();
     write_geojson();
@@ -138,6 +140,61 @@ fn write_sessions() {
         script.extend([1, 2, 2, 2, 3, 4]);
         put("session", &format!("acknowledged-{access}"), &script);
     }
+}
+
+/// A token, as providers from 4.0 on send it.
+fn token(address: &str) -> Vec<u8> {
+    let mut frame = vec![address.len() as u8];
+    frame.extend(address.as_bytes());
+    frame.extend([2, 0, 2]);
+    frame.extend(b"ok");
+    frame.extend([5]);
+    frame.extend(b"4.8.0");
+    frame
+}
+
+fn write_hocuspocus() {
+    let at = |name: &str, message: &Message| {
+        hocuspocus::encode(&Address::new(name), message).map(|frame| frame.to_vec())
+    };
+    let said = |name: &str| -> Vec<Vec<u8>> {
+        let all = messages();
+        all.iter()
+            .filter_map(|(_, message)| at(name, message))
+            .collect()
+    };
+    for (index, frame) in said("a").iter().enumerate() {
+        put("hocuspocus_frames", &format!("message-{index}"), frame);
+    }
+    put("hocuspocus_frames", "token", &token("a"));
+    put("hocuspocus_frames", "leave", &[1, b'a', 7]);
+    put("hocuspocus_frames", "ping", &[9]);
+    let frame = |frame: &[u8]| [vec![0], pieces([frame])].concat();
+    // Let in at once; then a second session of the same map that is let in late.
+    let mut script = [frame(&token("a")), vec![9, 0, 1]].concat();
+    script.extend(said("a").iter().flat_map(|message| frame(message)));
+    script.extend([15, 0, 1, 15, 0, 9, 13, 0, 2]);
+    script.extend(frame(&token("a\0s")));
+    script.extend(said("a\0s").iter().flat_map(|message| frame(message)));
+    script.extend([9, 1, 2, 15, 1, 5]);
+    put("switchboard", "two-sessions", &script);
+    // A token that is not good enough and one that is, a new one, its end.
+    let mut script = [frame(&token("a")), frame(&token("a"))].concat();
+    script.extend([11, 0, 0, 9, 1, 4]);
+    script.extend(
+        [
+            frame(&token("a")),
+            frame(&token("a")),
+            vec![9, 1, 3, 10, 1, 3],
+        ]
+        .concat(),
+    );
+    script.extend(said("a").iter().flat_map(|message| frame(message)));
+    script.extend([12, 1, 0, 8, 255, 8, 255]);
+    put("switchboard", "tokens", &script);
+    let mut script = frame(&[1, b'a', 0, 0, 1, 0]);
+    script.extend([frame(&[1, b'a', 7]), vec![9, 0, 1, 7, 14, 0, 200, 8, 40]].concat());
+    put("switchboard", "without-a-token", &script);
 }
 
 fn presence(clock: u64, state: &str) -> Vec<u8> {

@@ -115,7 +115,9 @@ pub mod yws {
             Message::DurableAck(token) => framed(&[DURABLE_ACK], token),
             Message::Custom { tag, body } => framed(&[*tag], body),
             // y-websocket has no such message: its clients pass over the type.
-            Message::Stateless(payload) => framed(&[STATELESS], payload.as_bytes()),
+            Message::Stateless(payload) | Message::Notice(payload) => {
+                framed(&[STATELESS], payload.as_bytes())
+            }
         }
     }
 

@@ -53,7 +53,7 @@ pub use error::{CloseReason, DecodeError, Fault, Malformed};
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
 pub use session::{
-    Access, Effect, Event, LaneId, Phase, Refusal, Session, SessionLimits, SocketClose,
+    Access, Effect, Event, Granted, LaneId, Phase, Refusal, Session, SessionLimits, SocketClose,
     SocketEffect, SocketEvent, Switchboard, ToRoom,
 };
 pub use state_vector::StateVector;

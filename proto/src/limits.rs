@@ -107,3 +107,22 @@ pub const MAPS_PER_SOCKET_MAX: usize = 256;
 
 /// Most updates of one map of a socket that were refused while one before them is not durable yet.
 pub const REFUSED_WAITING_MAX: usize = 4096;
+
+/// Most bytes that a Hocuspocus socket may send to maps that it waits to be let into (5 MiB), over all of them.
+pub const WAITING_BYTES_MAX: usize = 5 << 20;
+
+/// Most messages of the same kind.
+pub const WAITING_MESSAGES_MAX: usize = 1000;
+
+/// Most maps that a Hocuspocus socket waits to be let into.
+pub const WAITING_MAPS_MAX: usize = 100;
+
+/// Milliseconds within which a Hocuspocus socket must be let into its first map, and within which it is known whether
+/// somebody may have a map.
+pub const ENTERING_MS: u64 = 60_000;
+
+/// A token is asked for anew so many milliseconds before it expires, or in the last quarter of a shorter life.
+pub const TOKEN_RENEWAL_MS: u64 = 60_000;
+
+/// A token that lives no longer than so many milliseconds is not asked for anew: the answer would come too late.
+pub const TOKEN_RENEWAL_MIN_MS: u64 = 2_000;

@@ -27,6 +27,8 @@ pub enum Message {
     DurableAck(Bytes),
     /// Text of an application's own for everyone in the map, kept by nobody. Only Hocuspocus has it.
     Stateless(String),
+    /// What the server itself tells, in JSON. Hocuspocus has it as a stateless text, y-websocket not at all.
+    Notice(String),
     /// A message type of somebody's own, with its body.
     Custom {
         /// The message type.

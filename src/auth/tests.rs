@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use mapweave_proto::{CloseReason, MapName};
+use mapweave_proto::{Access, CloseReason, MapName};
 use mapweave_storage::{MemoryLog, UpdateLog};
 use proptest::prelude::*;
 
@@ -348,11 +348,17 @@ async fn what_is_revoked_ends_at_once_and_stays_revoked_after_a_restart() {
     assert_eq!(ida_ended.await.unwrap(), CloseReason::Forbidden);
     for _ in 0..2 {
         assert_eq!(fixture.gate.revocations(), [token.clone(), person.clone()]);
+        assert_eq!(
+            fixture.admit(&eva, "m").await,
+            Err(TokenError::Revoked.into())
+        );
+        // A person whose right was taken back may leave what was edited before, and nothing else.
+        let left = fixture.admit(&ida, "m").await.unwrap();
+        assert_eq!(left.access, Access::Deposit);
+        assert_eq!(left.require(Role::Viewer), Err(TokenError::Revoked.into()));
         for token in [&eva, &ida] {
-            assert_eq!(
-                fixture.admit(token, "m").await,
-                Err(TokenError::Revoked.into())
-            );
+            let passport = fixture.gate.passport(Some(token), FROM).await;
+            assert_eq!(passport.map(drop), Err(TokenError::Revoked.into()));
         }
         fixture.restart().await;
     }

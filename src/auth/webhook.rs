@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -25,6 +26,7 @@ use super::key::fingerprint;
 use super::permit::{Passport, Refused, Rights, TokenFacts, Who};
 use super::role::Role;
 use super::secret::Secret;
+use crate::tls::{TlsError, Trust, client_config};
 
 /// How long an answer may take, the wait for a place included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -51,7 +53,7 @@ const REFUSAL_KEPT_S: u64 = 5;
 pub(super) struct Webhook {
     url: Uri,
     secret: Secret,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     places: Semaphore,
     answers: Mutex<Answers>,
 }
@@ -61,8 +63,11 @@ pub(super) struct Webhook {
 #[non_exhaustive]
 pub enum WebhookError {
     /// The address is none that can be reached.
-    #[error("auth.webhook_url: {0:?} is no address like http://127.0.0.1:9000/mapweave")]
+    #[error("auth.webhook_url: {0:?} is no address like https://people.example.org/mapweave")]
     Url(String),
+    /// There is nobody to trust, or TLS cannot be had.
+    #[error("auth.webhook_url: {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// A question.
@@ -100,16 +105,21 @@ struct Said {
 }
 
 impl Webhook {
-    /// The service at `url`. `secret`, where there is one, goes with every question as a bearer's token.
+    /// The service at `url`; over https the authorities that this machine trusts vouch for it. `secret`, where there is one, goes with every question as a bearer's token.
     pub(super) fn new(url: &str, secret: Secret) -> Result<Self, WebhookError> {
         let wrong = || WebhookError::Url(url.to_owned());
         let url: Uri = url.parse().map_err(|_| wrong())?;
-        if url.scheme_str() != Some("http") || url.authority().is_none() {
-            return Err(wrong());
-        }
+        let trust = match (url.scheme_str(), url.authority()) {
+            (Some("http"), Some(_)) => Trust::nobody(),
+            (Some("https"), Some(_)) => Trust::default(),
+            _ => return Err(wrong()),
+        };
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(ANSWER_LIMIT));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let tls = HttpsConnectorBuilder::new().with_tls_config(client_config(&trust)?);
+        let connector = tls.https_or_http().enable_http1().wrap_connector(connector);
         Ok(Self {
             url,
             secret,

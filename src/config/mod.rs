@@ -18,5 +18,5 @@ pub use problem::{ConfigProblem, ConfigProblems, Source, nearest};
 pub use reference::{help, reference};
 pub use settings::{
     Auth, Config, FRAME_OVERHEAD_BYTES, Key, Limits, Log, LogFormat, ProxyHeader, Room, Server,
-    Storage, Tls, Upstream, keys,
+    Storage, Tls, Upstream, Webhooks, keys,
 };

@@ -61,7 +61,7 @@ pub enum Rule {
     Text,
     /// A text that is never shown, or nothing.
     Secret,
-    /// An address that starts with `http://`, or nothing.
+    /// An address that starts with `http://` or `https://`, or nothing.
     Url,
     /// An address of another server, or nothing.
     Upstream,
@@ -295,7 +295,10 @@ impl Setting for Option<String> {
     fn parse(raw: &Raw, rule: Rule) -> Result<Self, String> {
         let text = raw.text("a string")?.trim();
         let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
-        let url = text.strip_prefix("http://").is_some_and(has_host);
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"));
+        let url = rest.is_some_and(has_host);
         if rule == Rule::Url && !url && !text.is_empty() {
             return Err(
                 "this is no address of a service: write http://127.0.0.1:9000/path".to_owned(),

@@ -68,7 +68,7 @@ fn allowed(rule: Rule) -> String {
         Rule::Path | Rule::File => "path".to_owned(),
         Rule::Text => "text".to_owned(),
         Rule::Secret => "32 bytes or more".to_owned(),
-        Rule::Url => "http://…".to_owned(),
+        Rule::Url => "http://…, https://…".to_owned(),
         Rule::Upstream => "https://…, http://…".to_owned(),
         Rule::Patterns => "patterns".to_owned(),
         Rule::Choice(words) => words.join(", "),

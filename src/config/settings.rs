@@ -58,6 +58,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
         Server::KEYS,
         Tls::KEYS,
         Auth::KEYS,
+        Webhooks::KEYS,
         Limits::KEYS,
         Upstream::KEYS,
         Room::KEYS,
@@ -136,6 +137,8 @@ settings! {
         tls: Tls,
         /// `[auth]`: who may do what.
         auth: Auth,
+        /// `[webhooks]`: who is told what happens.
+        webhooks: Webhooks,
         /// `[limits]`: what one client, one map and the whole server may use.
         limits: Limits,
         /// `[upstream]`: head office, to exchange maps with.
@@ -209,10 +212,29 @@ settings! {
         leeway_s: u64 = 30, Rule::Seconds { min: 0, max: 300 };
         /// What those without a token may do where `allow_anonymous` is set beside keys or a webhook.
         anonymous_role: Role = Role::Viewer, Rule::Choice(&["viewer", "commenter", "editor", "owner"]);
-        /// Address (`http://…`) of a service that is asked about tokens which no key of ours has signed.
+        /// Address (`http://…` or `https://…`) of a service that is asked about tokens which no key of ours has signed.
         webhook_url: Option<String> = None, Rule::Url;
         /// A secret that goes with every question to the webhook, as a bearer's token.
         webhook_secret: Secret = Secret::default(), Rule::Secret;
+    }
+}
+
+settings! {
+    /// Who is told what happens.
+    Webhooks "webhooks." |config| config.webhooks => {
+        /// Address (`http://…`) of a service that is told what happens in maps (docs/webhooks.md). Nobody is told where it
+        /// is not set.
+        url: Option<String> = None, Rule::Url;
+        /// A secret of at least 32 bytes with which what it is told is signed.
+        secret: Secret = Secret::default(), Rule::Secret;
+        /// Whether it is told who comes and goes.
+        people: bool = true, Rule::Switch;
+        /// Whether it is told that a map has changed.
+        changes: bool = true, Rule::Switch;
+        /// Whether it is told what clients have to say to whoever runs the server.
+        messages: bool = true, Rule::Switch;
+        /// How long changes of one map are collected, in seconds, before the last of them is told.
+        collect_s: u64 = 2, Rule::Seconds { min: 0, max: 3_600 };
     }
 }
 

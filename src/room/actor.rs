@@ -13,8 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::appending::Step;
 use super::container::Summary;
-use super::core::{Core, CoreOptions, Foreign, Writing};
+use super::core::{Core, CoreOptions, Foreign, Recipient, Writing};
 use super::features::Followed;
+use super::gathering::{Gathering, MessageFrom};
 use super::listening::Beginning;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
@@ -54,8 +55,23 @@ pub(crate) enum Request {
         origin: Arc<Origin>,
         access: Access,
     },
+    Permit {
+        session: SessionId,
+        origin: Arc<Origin>,
+        access: Access,
+    },
     Leave(SessionId),
     Heard(SessionId, ToRoom),
+    HearNotices(SessionId),
+    People {
+        reply: oneshot::Sender<Result<Gathering, RequestError>>,
+    },
+    Message {
+        to: Recipient,
+        from: MessageFrom,
+        text: String,
+        reply: oneshot::Sender<Result<usize, RequestError>>,
+    },
     Synced(SessionId),
     WantsDifference(SessionId),
     Submit {
@@ -309,7 +325,11 @@ impl Actor {
                 Next::Append(Step::Queued) => {}
                 Next::Append(Step::Done(records, appended)) => {
                     room.appended(now_ms, records, appended)?;
-                    self.shared.durable.send_replace(room.core.positions().1);
+                    let (_, durable) = room.core.positions();
+                    self.shared.durable.send_replace(durable);
+                    if let Some(observer) = &self.shared.observer {
+                        observer.changed(&self.shared.name, durable);
+                    }
                     if let Some(rooms) = self.rooms.upgrade() {
                         rooms.changed(self.shared.doc);
                     }

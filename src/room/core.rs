@@ -7,6 +7,7 @@
 
 mod effects;
 mod judging;
+mod notices;
 mod relaying;
 mod syncing;
 mod telling;
@@ -19,15 +20,17 @@ use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVec
 use mapweave_storage::{Kind, Known, NewRecord, Origin, Protocol};
 
 use super::peer::Outgoing;
+use super::people::People;
 use super::presence::Presence;
 use super::replica::{Decision, Outcome, QuarantineLimits, Refused, Replica, StateCache, Written};
 pub use effects::{Audience, Broadcast, Effects};
 pub use judging::{EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS, EARLY_COMMENTS_MAX};
 use judging::{EarlyComments, Sent};
+use notices::Hears;
+pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
 pub use relaying::Foreign;
 use syncing::{Asks, Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
-use telling::tell_everyone;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
@@ -48,6 +51,15 @@ pub enum Input {
         /// Its number.
         session: SessionId,
         /// Who it is, for the log.
+        origin: Arc<Origin>,
+        /// What it may do.
+        access: Access,
+    },
+    /// What a connection may do has changed, and perhaps who it is for the log. What it said before stays as it was judged.
+    Permit {
+        /// Its number.
+        session: SessionId,
+        /// Who it is.
         origin: Arc<Origin>,
         /// What it may do.
         access: Access,
@@ -110,6 +122,8 @@ pub enum Input {
         /// For the answer.
         ticket: Ticket,
     },
+    /// A connection wants to hear of who comes and goes, and messages to its person.
+    HearNotices(SessionId),
     /// A connection was told the whole state before the document was loaded.
     Synced(SessionId),
     /// The oldest `records` of those appended and not yet durable are durable, the last of them at `last`.
@@ -164,6 +178,7 @@ pub struct Core {
     cache_used_ms: Option<u64>,
     presence: Presence,
     presence_told_ms: Option<u64>,
+    people: People,
     sessions: HashMap<SessionId, Session>,
     /// Connections that wait for an answer, the first to come first.
     asking: VecDeque<SessionId>,
@@ -187,6 +202,7 @@ pub struct Core {
 struct Session {
     origin: Arc<Origin>,
     access: Access,
+    hears: Hears,
     synced: bool,
     /// A state that the connection has for certain.
     base: Arc<StateVector>,
@@ -285,6 +301,7 @@ impl Core {
             cache_used_ms: None,
             presence: Presence::default(),
             presence_told_ms: None,
+            people: People::default(),
             sessions: HashMap::new(),
             asking: VecDeque::new(),
             early: BTreeMap::new(),
@@ -308,6 +325,11 @@ impl Core {
                 origin,
                 access,
             } => self.join(session, origin, access, fx),
+            Input::Permit {
+                session,
+                origin,
+                access,
+            } => self.permit(session, origin, access),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
             Input::WantsDifference(session) => self.resync(session),
@@ -341,6 +363,7 @@ impl Core {
             Input::Relay { ticket, records } => self.relay(now_ms, ticket, records, fx),
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
+            Input::HearNotices(session) => self.hear_notices(session, true, fx),
             Input::Synced(session) => self.synced(session),
             Input::Durable { records, last } => self.durable(records, last, fx),
             Input::Tick => self.tick(now_ms, fx),
@@ -353,15 +376,18 @@ impl Core {
         self.answer_first(fx);
         self.tell_updates(fx);
         self.tell_presence(now_ms, fx);
+        self.tell_people(now_ms, fx);
     }
 
     fn join(&mut self, session: SessionId, origin: Arc<Origin>, access: Access, fx: &mut Effects) {
         let base = Arc::default();
+        let hears = Hears::over(origin.protocol);
         self.sessions.insert(
             session,
             Session {
                 origin,
                 access,
+                hears,
                 synced: false,
                 base,
                 asks: None,
@@ -371,6 +397,12 @@ impl Core {
         self.ask(session, fx);
         if access.reads() {
             self.send_everyone(session, fx);
+        }
+    }
+
+    fn permit(&mut self, session: SessionId, origin: Arc<Origin>, access: Access) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            (session.origin, session.access) = (origin, access);
         }
     }
 
@@ -395,7 +427,7 @@ impl Core {
             ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
             ToRoom::QueryAwareness => self.send_everyone(session, fx),
             ToRoom::AskBack => self.ask(session, fx),
-            ToRoom::Stateless(payload) => tell_everyone(payload, fx),
+            ToRoom::Stateless(payload) => self.stateless(session, payload, fx),
         }
     }
 
@@ -565,6 +597,7 @@ impl Core {
         self.give_up_held(now_ms, fx);
         self.presence
             .expire(now_ms, self.options.presence_expiry_ms);
+        self.people.pass(now_ms);
         let used_ms = *self.cache_used_ms.get_or_insert(now_ms);
         if now_ms.saturating_sub(used_ms) >= STATE_CACHE_MS {
             self.cache.clear();
@@ -605,7 +638,11 @@ impl Core {
     /// Whether a connection is meant by a broadcast: one that may not read hears none.
     pub fn hears(&self, session: SessionId, audience: Audience) -> bool {
         let session = self.sessions.get(&session).filter(|s| s.access.reads());
-        session.is_some_and(|s| s.synced || audience == Audience::All)
+        session.is_some_and(|s| match audience {
+            Audience::All => true,
+            Audience::Synced => s.synced,
+            Audience::Notices => s.hears == Hears::Everything,
+        })
     }
 
     /// Whether a connection has had its first answer and hears updates.
@@ -642,6 +679,11 @@ impl Core {
     /// Clients whose presence is shown.
     pub fn present(&self) -> usize {
         self.presence.present()
+    }
+
+    /// Who shows presence.
+    pub fn people(&self) -> &People {
+        &self.people
     }
 
     /// Connections in the map.

@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use mapweave_proto::{CloseReason, DocId, Seq, SessionId, StateVector};
+use mapweave_proto::{CloseReason, DocId, MapName, Seq, SessionId, StateVector};
 use mapweave_storage::{Appended, StoreError, UpdateLog};
 use tokio::sync::oneshot;
 
 use super::actor::{Request, RequestError, RoomOptions, StateAnswer};
 use super::appending::{Appending, Step};
 use super::container::{Beside, Held, StoredState, Summary};
-use super::core::{Broadcast, Core, Effects, Input, Start, Ticket};
+use super::core::{Broadcast, Core, Effects, ForOutside, Input, Sender, Start, Ticket};
 use super::features::{Followed, Following};
+use super::gathering::MessageFrom;
 use super::listening::Beginning;
 use super::load::Loaded;
+use super::observer::Observer;
 use super::peer::Peer;
+use super::people::PeopleNews;
 use super::registry::RoomShared;
 use super::summary::summarize;
 
@@ -39,6 +42,8 @@ type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 pub(crate) struct Room {
     pub(crate) core: Core,
     doc: DocId,
+    name: MapName,
+    observer: Option<Arc<dyn Observer>>,
     store: Arc<dyn UpdateLog>,
     peers: HashMap<SessionId, Arc<dyn Peer>>,
     pub(crate) appending: Appending,
@@ -93,7 +98,7 @@ impl Room {
         let name = shared.name.clone();
         let update_bytes = snapshot.size + tail.1;
         let start = Start {
-            name,
+            name: name.clone(),
             replica,
             cache,
             head,
@@ -108,6 +113,8 @@ impl Room {
         Self {
             core: Core::new(start, options.core),
             doc: shared.doc,
+            name,
+            observer: shared.observer.clone(),
             appending: Appending::new(shared.doc, store.clone()),
             store,
             peers: HashMap::new(),
@@ -209,12 +216,36 @@ impl Room {
                     access,
                 }
             }
+            Request::Permit {
+                session,
+                origin,
+                access,
+            } => Input::Permit {
+                session,
+                origin,
+                access,
+            },
             Request::Leave(session) => {
                 self.peers.remove(&session);
                 Input::Leave(session)
             }
             Request::Heard(session, said) => Input::Heard(session, said),
+            Request::HearNotices(session) => Input::HearNotices(session),
             Request::Synced(session) => Input::Synced(session),
+            Request::People { reply } => {
+                let _ = reply.send(Ok(self.core.gathering()));
+                return;
+            }
+            Request::Message {
+                to,
+                from,
+                text,
+                reply,
+            } => {
+                let reached = self.core.message(&to, &self.sender(from), &text, fx);
+                let _ = reply.send(Ok(reached));
+                return;
+            }
             Request::WantsDifference(session) => Input::WantsDifference(session),
             Request::Submit {
                 update,
@@ -291,6 +322,25 @@ impl Room {
         self.core.handle(now_ms, input, fx);
     }
 
+    /// Somebody who sends a message over HTTP is who they are by their token, and who they show themselves to be on
+    /// the connection that they name.
+    fn sender(&self, from: MessageFrom) -> Sender {
+        let MessageFrom {
+            user,
+            name,
+            session,
+        } = from;
+        let shown = session.map(|session| self.core.sender(session));
+        let Sender {
+            client, name: own, ..
+        } = shown.unwrap_or_default();
+        Sender {
+            client,
+            name: if own.is_empty() { name } else { own },
+            user,
+        }
+    }
+
     fn ticket(&mut self, reply: Reply<Seq>) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
@@ -361,12 +411,30 @@ impl Room {
                 peer.settled(upto);
             }
         }
+        self.tell_outside(fx.people.as_ref(), &fx.outside);
         for (ticket, answer) in fx.replies {
             if let Some(reply) = self.replies.remove(&ticket) {
                 let _ = reply.send(answer.map_err(RequestError::Refused));
             }
         }
         fx.broken.map_or(Ok(()), |why| Err(End::Broken(why)))
+    }
+
+    /// Tells whoever runs the server, where somebody listens there.
+    fn tell_outside(&self, people: Option<&PeopleNews>, messages: &[ForOutside]) {
+        let observer = self.observer.as_ref();
+        if let (Some(observer), Some(news)) = (observer, people) {
+            observer.people(&self.name, news);
+        }
+        for message in messages {
+            let ForOutside { from, text, .. } = message;
+            let taken = observer.is_some_and(|o| o.message(&self.name, from, text));
+            if let (Some(peer), Some(answer)) =
+                (self.peers.get(&message.session), message.answer(taken))
+            {
+                peer.send(&answer);
+            }
+        }
     }
 
     fn broadcast(&self, broadcast: &Broadcast) {
@@ -600,14 +668,22 @@ impl Departing {
             Request::Follow { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
+            Request::People { reply } => {
+                let _ = reply.send(Err(self.error()));
+            }
+            Request::Message { reply, .. } => {
+                let _ = reply.send(Err(self.error()));
+            }
             Request::Waiting { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
             Request::Quarantine { reply } => {
                 let _ = reply.send(Err(self.error()));
             }
-            Request::Leave(_)
+            Request::Permit { .. }
+            | Request::Leave(_)
             | Request::Heard(..)
+            | Request::HearNotices(_)
             | Request::Synced(_)
             | Request::WantsDifference(_) => {}
         }

@@ -288,6 +288,13 @@ impl Presence {
         }))
     }
 
+    /// The first client that a session speaks for.
+    pub fn first_of(&self, session: SessionId) -> Option<ClientId> {
+        let mut own = self.clients.iter();
+        let own = own.find(|(_, client)| client.owner == Some(session));
+        own.map(|(id, _)| *id)
+    }
+
     /// The session that speaks for `client`, if that one is shown.
     pub fn speaker(&self, client: ClientId) -> Option<SessionId> {
         let client = self.clients.get(&client)?;

@@ -2,34 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mapweave_proto::{
     Access, DocId, Ledger, MapName, Scanned, Seq, SessionId, StateVector, ToRoom,
 };
 use mapweave_storage::{Origin, UpdateLog};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::actor::{Actor, Envelope, Request, RequestError, RoomOptions, RoomsPhase, StateAnswer};
 use super::container::Summary;
 use super::core::{Core, Foreign};
+use super::errand::{Errand, INBOX_KIB_MAX};
 use super::features::{FeaturesSlot, READING_MAX};
 use super::news::{Follows, News};
+use super::observer::Observer;
 use super::peer::Peer;
 use super::replica::{Decision, Kept};
 
 /// Requests that wait for a room; whoever has more to say waits itself.
 const INBOX_MAX: usize = 256;
-
-/// Bytes of updates and state vectors that wait for a room, in KiB, also while it is loaded. One update alone
-/// may be as large as the limits allow, and all of them fit into one append.
-const INBOX_KIB_MAX: usize = 96 << 10;
-
-/// Memory of one client in a state vector, in bytes.
-const VECTOR_ENTRY_BYTES: usize = 16;
 
 /// What a live map costs beside its document (measured 65 KiB with two connections): the task, tables, buffers, and an
 /// empty document, in bytes.
@@ -50,6 +46,7 @@ pub struct Rooms {
     next_session: AtomicU64,
     /// Places for those who read features, of all maps.
     reading: Arc<Semaphore>,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 struct Live {
@@ -106,6 +103,7 @@ pub(crate) struct RoomShared {
     pub(super) reading: Arc<Semaphore>,
     /// The last record of the map that is durable; those before the document is loaded are not told.
     pub(super) durable: watch::Sender<Seq>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
     began: Instant,
 }
 
@@ -154,7 +152,13 @@ impl Rooms {
             began: Instant::now(),
             next_session: AtomicU64::new(1),
             reading: Arc::new(Semaphore::new(READING_MAX)),
+            observer: OnceLock::new(),
         })
+    }
+
+    /// Tells `observer` what happens in maps that are entered from now on. Only the first one counts.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.observer.set(observer);
     }
 
     /// A number for a new connection.
@@ -238,7 +242,7 @@ impl Rooms {
             name: name.clone(),
             doc,
             inbox: sender,
-            budget: Arc::new(Semaphore::new(INBOX_KIB_MAX)),
+            budget: Arc::new(Semaphore::new(INBOX_KIB_MAX as usize)),
             bytes: AtomicU64::new(ROOM_BYTES),
             connections: AtomicUsize::new(0),
             used: AtomicU64::new(self.now_ms()),
@@ -247,6 +251,7 @@ impl Rooms {
             features: FeaturesSlot::default(),
             reading: self.reading.clone(),
             durable: watch::Sender::new(Seq::ZERO),
+            observer: self.observer.get().cloned(),
             began: self.began,
         });
         let actor = Actor {
@@ -429,16 +434,8 @@ impl RoomHandle {
         origin: Arc<Origin>,
         access: Access,
     ) -> Result<(), RoomGone> {
-        self.send(
-            Request::Join {
-                session,
-                peer,
-                origin,
-                access,
-            },
-            0,
-        )
-        .await
+        self.carry(Errand::join(session, peer, origin, access))
+            .await
     }
 
     /// Hands over what a connection said. Waits while the room has too much to do: do not read on meanwhile.
@@ -446,13 +443,20 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn heard(&self, session: SessionId, said: ToRoom) -> Result<(), RoomGone> {
-        let bytes = match &said {
-            ToRoom::Update { update, .. } => update.bytes().len(),
-            ToRoom::SyncStep1(vector) => vector.len() * VECTOR_ENTRY_BYTES,
-            ToRoom::Stateless(payload) => payload.len(),
-            ToRoom::Awareness(_) | ToRoom::QueryAwareness | ToRoom::AskBack => 0,
-        };
-        self.send(Request::Heard(session, said), bytes).await
+        self.carry(Errand::heard(session, said)).await
+    }
+
+    /// The connection may do this from now on, and is this one for the log: its token was renewed.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub async fn permit(
+        &self,
+        session: SessionId,
+        origin: Arc<Origin>,
+        access: Access,
+    ) -> Result<(), RoomGone> {
+        self.carry(Errand::permit(session, origin, access)).await
     }
 
     /// The connection is gone.
@@ -460,7 +464,7 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn leave(&self, session: SessionId) -> Result<(), RoomGone> {
-        self.send(Request::Leave(session), 0).await
+        self.carry(Errand::leave(session)).await
     }
 
     /// The connection has dropped messages and wants the difference.
@@ -468,7 +472,47 @@ impl RoomHandle {
     /// # Errors
     /// As [`RoomHandle::join`].
     pub async fn wants_difference(&self, session: SessionId) -> Result<(), RoomGone> {
-        self.send(Request::WantsDifference(session), 0).await
+        self.carry(Errand::wants_difference(session)).await
+    }
+
+    /// Hands something to the room if that needs no waiting, and back otherwise.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub fn hand_over(&self, errand: Errand) -> Result<Option<Errand>, RoomGone> {
+        let budget = match errand.kib() {
+            0 => None,
+            kib => match self.shared.budget.clone().try_acquire_many_owned(kib) {
+                Ok(budget) => Some(budget),
+                Err(TryAcquireError::NoPermits) => return Ok(Some(errand)),
+                Err(TryAcquireError::Closed) => return Err(RoomGone),
+            },
+        };
+        let Errand { request, bytes } = errand;
+        match self.shared.inbox.try_send(Envelope { request, budget }) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(Envelope { request, .. })) => {
+                Ok(Some(Errand { request, bytes }))
+            }
+            Err(TrySendError::Closed(_)) => Err(RoomGone),
+        }
+    }
+
+    /// Hands something to the room; waits while that has too much to do.
+    ///
+    /// # Errors
+    /// As [`RoomHandle::join`].
+    pub async fn carry(&self, errand: Errand) -> Result<(), RoomGone> {
+        let budget = match errand.kib() {
+            0 => None,
+            kib => {
+                let budget = self.shared.budget.clone().acquire_many_owned(kib).await;
+                Some(budget.map_err(|_| RoomGone)?)
+            }
+        };
+        let request = errand.request;
+        let envelope = Envelope { request, budget };
+        self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
     }
 
     /// Writes an update of somebody who may write; resolves once it is durable, to the place of the log that contains
@@ -576,28 +620,8 @@ impl RoomHandle {
             why: RoomGone.to_string(),
         };
         let (reply, answer) = oneshot::channel();
-        self.send(request(reply), bytes).await.map_err(|_| gone())?;
+        let errand = Errand::new(request(reply), bytes);
+        self.carry(errand).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    async fn send(&self, request: Request, bytes: usize) -> Result<(), RoomGone> {
-        let kib = bytes.div_ceil(1024).min(INBOX_KIB_MAX);
-        let budget = match u32::try_from(kib) {
-            Ok(0) => None,
-            Ok(kib) => Some(
-                self.shared
-                    .budget
-                    .clone()
-                    .acquire_many_owned(kib)
-                    .await
-                    .map_err(|_| RoomGone)?,
-            ),
-            Err(_) => return Err(RoomGone),
-        };
-        let envelope = Envelope {
-            request: Box::new(request),
-            budget,
-        };
-        self.shared.inbox.send(envelope).await.map_err(|_| RoomGone)
     }
 }

@@ -1,5 +1,6 @@
 //! `/hocuspocus`: the Hocuspocus protocol, many maps on one socket.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use mapweave_proto::MapName;
@@ -16,8 +17,8 @@ use super::problem::Problem;
 use super::quota::Whose;
 use super::socket;
 use super::state::{App, SocketPlace};
-use super::ws::{Door, Entry, NoEntry, Socket};
-use crate::auth::Refused;
+use super::ws::{Door, Entry, Grant, NoEntry, Socket};
+use crate::auth::{Permit, Refused};
 use crate::room::{EnterError, IfUnknown};
 
 /// Answers a request for a socket. What is wrong with the server is said before the upgrade, what is wrong with a
@@ -55,36 +56,55 @@ async fn run(app: Arc<App>, caller: Caller, place: SocketPlace, on_upgrade: OnUp
         unfinished: app.unfinished.clone(),
         rooms: app.rooms.clone(),
         stop: app.stop.clone(),
-        door: Guarded {
+        door: Guarded(Arc::new(Guard {
             app: app.clone(),
             caller,
-        },
+        })),
     };
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(socket.serve()).await;
     drop(place);
 }
 
-/// Lets in whom the gate does. A message without a token counts with that of the socket's own request, if it had one.
-struct Guarded {
+/// Lets in whom the gate does.
+struct Guarded(Arc<Guard>);
+
+struct Guard {
     app: Arc<App>,
+    /// A message without a token counts with that of the socket's own request, if it had one.
     caller: Caller,
 }
 
 impl Door for Guarded {
+    fn enter(
+        &self,
+        address: Address,
+        token: Option<String>,
+    ) -> impl Future<Output = Result<Entry, NoEntry>> + Send + 'static {
+        let guard = self.0.clone();
+        async move { guard.enter(&address, token.as_deref()).await }
+    }
+
+    fn renew(
+        &self,
+        address: Address,
+        token: String,
+    ) -> impl Future<Output = Result<Grant, NoEntry>> + Send + 'static {
+        let guard = self.0.clone();
+        async move {
+            let (_, permit) = guard.admit(&address, Some(&token)).await?;
+            Ok(guard.grant(&permit))
+        }
+    }
+}
+
+impl Guard {
     async fn enter(&self, address: &Address, token: Option<&str>) -> Result<Entry, NoEntry> {
         let app = &self.app;
         if app.check_writable().is_err() {
             return Err(NoEntry::Unavailable("nothing can be stored now"));
         }
-        let name = MapName::parse(address.name()).map_err(denied)?;
-        let token = token.filter(|token| !token.is_empty());
-        let token = token.or_else(|| self.caller.token());
-        let permit = app.gate.admit(token, &name, self.caller.ip()).await;
-        let permit = permit.map_err(|refused| match refused {
-            Refused::Unavailable(_) => NoEntry::Unavailable("who may enter cannot be found out"),
-            refused => denied(refused),
-        })?;
+        let (name, permit) = self.admit(address, token).await?;
         let room = match app.rooms.enter(&name, IfUnknown::Open) {
             Ok(room) => room,
             Err(EnterError::Stopping) => {
@@ -97,10 +117,34 @@ impl Door for Guarded {
             .map_err(|problem| denied(problem.detail()))?;
         Ok(Entry {
             room,
-            access: permit.access,
-            origin: self.caller.origin(&permit.who, Protocol::Hocuspocus),
+            grant: self.grant(&permit),
             places,
         })
+    }
+
+    async fn admit(
+        &self,
+        address: &Address,
+        token: Option<&str>,
+    ) -> Result<(MapName, Permit), NoEntry> {
+        let name = MapName::parse(address.name()).map_err(denied)?;
+        let token = token.filter(|token| !token.is_empty());
+        let token = token.or_else(|| self.caller.token());
+        let permit = self.app.gate.admit(token, &name, self.caller.ip()).await;
+        let permit = permit.map_err(|refused| match refused {
+            Refused::Unavailable(_) => NoEntry::Unavailable("who may enter cannot be found out"),
+            refused => denied(refused),
+        })?;
+        Ok((name, permit))
+    }
+
+    fn grant(&self, permit: &Permit) -> Grant {
+        Grant {
+            access: permit.access,
+            origin: self.caller.origin(&permit.who, Protocol::Hocuspocus),
+            expires_at_ms: permit.expires_at_ms,
+            ended: self.app.gate.ended(permit),
+        }
     }
 }
 

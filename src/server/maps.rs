@@ -23,7 +23,7 @@ use crate::time::rfc3339_ms;
 const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// The only media type of one.
-const JSON_MEDIA_TYPE: &str = "application/json";
+pub(super) const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// A map in the list.
 #[derive(Debug, Clone, Serialize)]
@@ -195,7 +195,7 @@ pub async fn compact(
     Ok(warp::reply::json(&json!({ "seq": seq.0 })))
 }
 
-async fn existing(
+pub(super) async fn existing(
     app: &Arc<App>,
     caller: &Caller,
     segment: &str,

@@ -17,6 +17,7 @@ mod maps;
 mod methods;
 mod origin;
 mod page;
+mod people;
 mod problem;
 mod protection;
 mod quarantine;
@@ -59,6 +60,7 @@ use crate::config::Config;
 use crate::relay::upstream::{self, Upstream};
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
 use crate::tls::{Identity, TlsError};
+use crate::webhooks::{WebhookError, Webhooks};
 
 /// Why the server ended other than by being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,9 @@ pub enum ServeError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Nobody can be told what happens.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
 }
 
 /// Serves `listener` over `store`, to those whom `gate` lets in and under TLS where there is an `identity`, until
@@ -104,6 +109,12 @@ pub async fn run(
         live_bytes_max,
         room_tasks.clone(),
     );
+    let webhooks = Webhooks::of(&config.webhooks)?;
+    if let Some(webhooks) = &webhooks {
+        rooms.observe(webhooks.clone());
+    }
+    let told_all = CancellationToken::new();
+    let telling = webhooks.map(|webhooks| tokio::spawn(webhooks.run(told_all.clone())));
     let app = state::App::new(
         rooms.clone(),
         gate,
@@ -143,6 +154,12 @@ pub async fn run(
     let all = async {
         room_tasks.wait().await;
         tasks.wait().await;
+        // Nothing happens any more; what happened last is told.
+        told_all.cancel();
+        if let Some(telling) = telling {
+            // Its own panic is in the log already, and nothing else is lost by it.
+            let _ = telling.await;
+        }
     };
     if tokio::time::timeout(deadline, all).await.is_err() {
         tracing::warn!(

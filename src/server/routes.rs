@@ -187,7 +187,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let upstream = v1()
         .and(warp::path("upstream"))
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|caller, app| answer(relay::status(app, caller)));
@@ -212,6 +212,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .boxed();
     let state = read.boxed().or(write.boxed()).unify().boxed();
     let state = state.or(listen.boxed()).unify().boxed();
+    let people = super::people::routes(app, map());
     let state = state.or(import.boxed()).unify().boxed();
     let features = super::features::routes(app, map());
     let features = super::quarantine::routes(app, map())
@@ -226,6 +227,9 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .or(state)
         .unify()
         .map(settled)
+        .boxed()
+        .or(people)
+        .unify()
         .boxed()
         .or(features)
         .unify()

@@ -13,6 +13,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Reply};
 
+use super::accept::Scheme;
 use super::entrance::{Caller, caller};
 use super::methods;
 use super::problem::Problem;
@@ -73,10 +74,13 @@ pub fn routes(
         .and(end())
         .and(methods::post())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<Scheme>())
         .and(warp::body::stream())
         .and(caller())
         .and(with(app))
-        .then(|map, headers, body, caller, app| answer(make(app, caller, map, headers, body)));
+        .then(|map, headers, scheme, body, caller, app| {
+            answer(make(app, caller, map, (headers, scheme), body))
+        });
     let list = links()
         .and(end())
         .and(methods::get())
@@ -124,7 +128,7 @@ async fn make<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
     caller: Caller,
     segment: String,
-    headers: HeaderMap,
+    (headers, scheme): (HeaderMap, Option<Scheme>),
     body: impl Stream<Item = Result<B, E>>,
 ) -> Result<impl Reply, Problem> {
     let map = map_name(&segment)?;
@@ -159,7 +163,7 @@ async fn make<B: Buf, E: std::fmt::Display>(
     let (link, token) = app.gate.share(wish, origin).await?;
     let mut told = told(&link);
     if let Value::Object(told) = &mut told {
-        told.insert("url".to_owned(), url(&headers, &map, &token).into());
+        told.insert("url".to_owned(), url(&headers, scheme, &map, &token).into());
         told.insert("token".to_owned(), token.into());
     }
     Ok(warp::reply::with_header(
@@ -267,17 +271,13 @@ fn shown(revocation: &Revocation) -> Value {
 }
 
 /// The page of the map as the caller reaches it. What is said of the host was checked before.
-fn url(headers: &HeaderMap, map: &MapName, token: &str) -> String {
+fn url(headers: &HeaderMap, scheme: Option<Scheme>, map: &MapName, token: &str) -> String {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let scheme = headers
-        .get("x-forwarded-proto")
-        .and_then(|scheme| scheme.to_str().ok());
-    let scheme = if scheme == Some("https") {
-        "https"
-    } else {
-        "http"
+    let scheme = match scheme {
+        Some(Scheme::Https) => "https",
+        Some(Scheme::Http) | None => "http",
     };
     let host = host.map_or(String::new(), |host| format!("{scheme}://{host}"));
     format!("{host}/m/{}#token={token}", map.to_path_segment())

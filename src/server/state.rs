@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::document::Pins;
+use super::events::Sessions;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
@@ -43,6 +44,8 @@ pub struct App {
     pub spool: Spool,
     /// Messages and bodies on their way.
     pub unfinished: Arc<Unfinished>,
+    /// Event streams, by the keys that their clients were told.
+    pub listeners: Arc<Sessions>,
     /// What is exchanged with other stores.
     pub relay: Arc<Relay>,
     /// States that are being downloaded.
@@ -99,6 +102,7 @@ impl App {
             stop,
             spool,
             unfinished,
+            listeners: Arc::default(),
             pins: Pins::default(),
             quotas: Arc::default(),
             sockets,

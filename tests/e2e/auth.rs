@@ -826,3 +826,39 @@ async fn no_secret_and_no_token_is_ever_written_to_the_log() {
     }
     assert!(!log.contains(SECRET));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_person_has_open_is_bounded_and_takes_nothing_from_others() {
+    let bounds = [
+        "limits.sessions_per_user_max=2",
+        "limits.maps_per_user_max=1",
+    ];
+    let server = Server::with(&[&with_secret(), bounds[0], bounds[1]]).await;
+    let socket = |user: &str, map: &str| format!("{map}?token={}", for_maps(user, "**", "editor"));
+    let ask = async |user: &str, map: &str| {
+        let upgrade = Request::upgrade(&format!("/ws/{}", socket(user, map)));
+        status(&server, upgrade).await
+    };
+    let first = connect(&server, &socket("eva", "m")).await;
+    assert_eq!(ask("eva", "other").await, 503, "a second map");
+    let second = connect(&server, &socket("eva", "m")).await;
+    let refused = server
+        .send(Request::upgrade(&format!("/ws/{}", socket("eva", "m"))))
+        .await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (503, "unavailable")
+    );
+    assert!(
+        refused.json()["detail"]
+            .to_string()
+            .contains("limits.sessions_per_user_max")
+    );
+    let others = connect(&server, &socket("ida", "other")).await;
+    assert_eq!(server.metric("mapweave_quota_refused_total").await, 2.0);
+    drop((first, second, others));
+    until_async("the places are given back", || async {
+        (ask("eva", "other").await == 101).then_some(())
+    })
+    .await;
+}

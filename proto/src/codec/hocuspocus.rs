@@ -103,6 +103,8 @@ pub enum Answer {
     Applied,
     /// One update was not taken.
     Refused,
+    /// The token is about to expire: send a new one. Providers before 3.0 pass over it.
+    AskToken,
     /// Why updates of this client are not taken: a stateless text in JSON, since no other message has room for words.
     Why {
         /// For people.
@@ -206,7 +208,9 @@ pub fn encode(address: &Address, message: &Message) -> Option<Bytes> {
         Message::SyncStep2(update) => (&[SYNC, SYNC_STEP_2], update),
         Message::Update(update) => (&[SYNC, SYNC_UPDATE], update),
         Message::Awareness(awareness) => (&[AWARENESS], awareness),
-        Message::Stateless(payload) => (&[STATELESS], payload.as_bytes()),
+        Message::Stateless(payload) | Message::Notice(payload) => {
+            (&[STATELESS], payload.as_bytes())
+        }
         Message::QueryAwareness => return Some(tagged(address, &[QUERY_AWARENESS], 0).finish()),
         Message::AuthDenied(_)
         | Message::AuthGranted
@@ -226,6 +230,7 @@ pub fn encode_answer(address: &Address, answer: &Answer) -> Bytes {
         Answer::Denied(reason) => {
             with_payload(address, &[AUTH, AUTH_DENIED], shortened(reason).as_bytes())
         }
+        Answer::AskToken => tagged(address, &[AUTH, AUTH_TOKEN], 0).finish(),
         // Clients read this number as a varInt; up to 63 it is the same byte.
         Answer::Applied => tagged(address, &[SYNC_STATUS, 1], 0).finish(),
         Answer::Refused => tagged(address, &[SYNC_STATUS, 0], 0).finish(),

@@ -12,7 +12,7 @@ mod statuses;
 mod switchboard;
 
 pub use self::access::{Access, Refusal};
-pub use self::switchboard::{LaneId, SocketClose, SocketEffect, SocketEvent, Switchboard};
+pub use self::switchboard::{Granted, LaneId, SocketClose, SocketEffect, SocketEvent, Switchboard};
 
 use std::collections::VecDeque;
 
@@ -273,6 +273,11 @@ impl Session {
         self.access
     }
 
+    /// What the peer may do from now on. What it sent before was judged by what held then.
+    pub fn permit(&mut self, access: Access) {
+        self.access = access;
+    }
+
     /// How many messages were of an unknown type or without consequence, and were passed over.
     pub fn ignored(&self) -> u64 {
         self.ignored
@@ -371,6 +376,7 @@ impl Session {
             | Message::AuthDenied(_)
             | Message::AuthGranted
             | Message::Stateless(_)
+            | Message::Notice(_)
             | Message::Custom { .. } => self.ignored += 1,
         }
     }

@@ -2,17 +2,24 @@
 //!
 //! Every map of the socket is a [`Session`] of its own, told apart by the address before each message. What is
 //! wrong with one map (no such name, deleted, an edit refused) is told at its address and leaves the others
-//! alone; what the client should meet with a new connection ends the socket.
+//! alone; what the client should meet with a new connection ends the socket. Who is let in is decided outside and
+//! may take a while: `entering.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+mod entering;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
+pub use self::entering::Granted;
+use self::entering::{Attached, Stage};
+use self::waiting::Waiting;
 use super::rate::Bucket;
-use super::{Access, Effect, Event, Session, SessionLimits, ToRoom, close_reason};
+use super::{Effect, Event, SessionLimits, ToRoom, close_reason};
 use crate::codec::hocuspocus::{self, Address, Answer, Incoming, Said};
 use crate::error::CloseReason;
-use crate::limits::{ADDRESSING_BYTES_MAX, MAPS_PER_SOCKET_MAX};
+use crate::limits::ADDRESSING_BYTES_MAX;
 use crate::message::Message;
 
 /// One map of a socket while it is attached; never given twice on one socket.
@@ -33,6 +40,14 @@ pub struct Switchboard {
     last_lane: LaneId,
     /// The provider told its version: it is 4.0 or later, answers pings and knows that maps can be closed.
     tells_version: bool,
+    /// What was said to maps that the peer is not let into yet.
+    waiting: Waiting,
+    /// Addresses that were denied: what their client had sent behind the token is no wish to enter without one.
+    denied: HashSet<Address>,
+    /// When the socket came.
+    opened_ms: Option<u64>,
+    /// Whether it was let into any map so far.
+    entered: bool,
     messages: Bucket,
     bytes: Bucket,
     sent_ms: Option<u64>,
@@ -43,12 +58,7 @@ pub struct Switchboard {
 #[derive(Debug)]
 struct Lane {
     address: Address,
-    /// A token came and wants an answer. Providers before 3.0 without a token begin with a sync request.
-    greet: bool,
-    /// What it began with, if that was no token.
-    first: Option<Message>,
-    /// Once the map is found.
-    session: Option<Session>,
+    stage: Stage,
 }
 
 /// What happened.
@@ -56,10 +66,14 @@ struct Lane {
 pub enum SocketEvent {
     /// One whole binary WebSocket message from the peer.
     Frame(Bytes),
-    /// The map of an [`SocketEffect::Enter`] is there, and the peer may do this.
-    Entered(LaneId, Access),
-    /// The peer may not have the map of an [`SocketEffect::Enter`]: why.
+    /// The answer to [`SocketEffect::Enter`]: the map is there, and the peer may do this.
+    Entered(LaneId, Granted),
+    /// The answer to [`SocketEffect::Renew`]: the peer may do this from now on.
+    Renewed(LaneId, Granted),
+    /// The peer may not have the map of an [`SocketEffect::Enter`] or [`SocketEffect::Renew`]: why.
     Denied(LaneId, String),
+    /// What the peer was granted for a map has come to its end: the token expired, or was revoked.
+    Ended(LaneId, CloseReason),
     /// Something for one map's session, from its room. Late ones do nothing.
     Lane(LaneId, Event),
     /// So many frames came that no message was made of, as [`Event::Frames`].
@@ -75,8 +89,8 @@ pub enum SocketEvent {
 /// What the shell must do, in this order.
 #[derive(Debug)]
 pub enum SocketEffect {
-    /// Look for the map that the peer wants, and say [`SocketEvent::Entered`] or [`SocketEvent::Denied`] before
-    /// anything else.
+    /// Look for the map that the peer wants, and say [`SocketEvent::Entered`] or [`SocketEvent::Denied`] once that is
+    /// known. Until then nothing is told to the map's room.
     Enter {
         /// What the map is called from now on.
         lane: LaneId,
@@ -85,13 +99,23 @@ pub enum SocketEffect {
         /// Who the peer says it is, if it does.
         token: Option<String>,
     },
+    /// The peer has a new token for a map that it is in: say [`SocketEvent::Renewed`] or [`SocketEvent::Denied`] once
+    /// that is judged. Until then what it was granted before holds.
+    Renew {
+        /// The map.
+        lane: LaneId,
+        /// Its name and perhaps a session.
+        address: Address,
+        /// The token.
+        token: String,
+    },
     /// Join the map that was entered.
     Join(LaneId),
     /// Tell the map's room.
     Room(LaneId, ToRoom),
     /// Send a frame to the peer, behind what the map's room has for it.
     Send(LaneId, Bytes),
-    /// Leave the map; what was sent before still goes out.
+    /// Leave the map, or stop looking for it; what was sent before still goes out.
     Leave(LaneId),
     /// Stop reading from the socket until then, as [`Effect::Pause`].
     Pause {
@@ -114,7 +138,27 @@ pub struct SocketClose {
 
 /// "Reset the connection": the code of Hocuspocus for a peer that does not keep to the protocol.
 const RESET: u16 = 4205;
+/// The code of Hocuspocus for a peer that says nothing for too long.
+const TIMEOUT: u16 = 4408;
 const TOO_LARGE: u16 = 1009;
+
+impl SocketClose {
+    fn too_much_waits() -> Self {
+        let reason = "too much was sent to maps before they were entered, wait for the answer";
+        Self {
+            code: RESET,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn too_late() -> Self {
+        let reason = "no map was entered in time";
+        Self {
+            code: TIMEOUT,
+            reason: reason.to_owned(),
+        }
+    }
+}
 
 impl From<&CloseReason> for SocketClose {
     fn from(reason: &CloseReason) -> Self {
@@ -139,6 +183,10 @@ impl Switchboard {
             by_address: HashMap::new(),
             last_lane: LaneId::SOCKET,
             tells_version: false,
+            waiting: Waiting::default(),
+            denied: HashSet::new(),
+            opened_ms: None,
+            entered: false,
             sent_ms: None,
             ignored: 0,
             closed: false,
@@ -150,10 +198,13 @@ impl Switchboard {
         if self.closed {
             return;
         }
+        self.opened_ms.get_or_insert(now_ms);
         match event {
             SocketEvent::Frame(frame) => self.frame(now_ms, frame, out),
-            SocketEvent::Entered(lane, access) => self.entered(now_ms, lane, access, out),
+            SocketEvent::Entered(lane, granted) => self.entered(now_ms, lane, granted, out),
+            SocketEvent::Renewed(lane, granted) => self.renewed(now_ms, lane, granted, out),
             SocketEvent::Denied(lane, reason) => self.denied(now_ms, lane, reason, out),
+            SocketEvent::Ended(lane, reason) => self.ended(now_ms, lane, &reason, out),
             SocketEvent::Lane(lane, event) => self.of_lane(now_ms, lane, event, out),
             SocketEvent::Frames(count) => {
                 if let Some(until_ms) = self.messages.take(now_ms, count) {
@@ -162,7 +213,7 @@ impl Switchboard {
             }
             SocketEvent::Sent => self.sent_ms = Some(now_ms),
             SocketEvent::Tick => self.tick(now_ms, out),
-            SocketEvent::Stop(reason) => self.close(&reason, out),
+            SocketEvent::Stop(reason) => self.close((&reason).into(), out),
         }
     }
 
@@ -174,11 +225,9 @@ impl Switchboard {
         let keepalive_ms = self
             .sent_ms
             .map_or(0, |sent| sent.saturating_add(self.limits.keepalive_ms));
-        let sessions = self.lanes.values().filter_map(|lane| lane.session.as_ref());
-        sessions
-            .filter_map(Session::next_tick_ms)
-            .chain([keepalive_ms])
-            .min()
+        let lanes = self.lanes.values().filter_map(|lane| lane.stage.due_ms());
+        let first_map_ms = self.first_map_due_ms().into_iter();
+        lanes.chain(first_map_ms).chain([keepalive_ms]).min()
     }
 
     /// How many maps are attached or about to be.
@@ -192,20 +241,21 @@ impl Switchboard {
     }
 
     fn frame(&mut self, now_ms: u64, frame: Bytes, out: &mut Vec<SocketEffect>) {
+        let bytes = frame.len();
         let size_max = self
             .limits
             .update_bytes_max
             .saturating_add(ADDRESSING_BYTES_MAX);
-        if frame.len() > size_max {
+        if bytes > size_max {
             let reason = CloseReason::TooLarge {
                 what: "bytes of a message",
-                size: frame.len() as u64,
+                size: bytes as u64,
                 size_max: size_max as u64,
             };
-            return self.close(&reason, out);
+            return self.close((&reason).into(), out);
         }
         let paid_ms = [
-            self.bytes.take(now_ms, frame.len() as u64),
+            self.bytes.take(now_ms, bytes as u64),
             self.messages.take(now_ms, 1),
         ];
         if let Some(until_ms) = paid_ms.into_iter().flatten().max() {
@@ -214,106 +264,62 @@ impl Switchboard {
         match hocuspocus::decode(frame) {
             Ok(Incoming::Ping) => self.send(now_ms, LaneId::SOCKET, hocuspocus::pong(), out),
             Ok(Incoming::Pong) => {}
-            Ok(Incoming::For(address, said)) => self.said(now_ms, address, said, out),
-            Err(error) => self.close(&close_reason(error), out),
+            Ok(Incoming::For(address, said)) => self.said(now_ms, address, said, bytes, out),
+            Err(error) => self.close((&close_reason(error)).into(), out),
         }
     }
 
-    fn said(&mut self, now_ms: u64, address: Address, said: Said, out: &mut Vec<SocketEffect>) {
-        let lane = self.by_address.get(&address).copied();
-        match (said, lane) {
-            (Said::Token { token, version }, lane) => {
-                self.tells_version |= version.is_some();
-                match lane {
-                    Some(lane) => self.greet_again(now_ms, lane, out),
-                    None => self.enter(now_ms, address, Some(token), None, out),
-                }
-            }
-            (Said::Message(message), Some(lane)) => {
-                self.of_lane(now_ms, lane, Event::Message(message), out);
-            }
-            // A provider before 3.0 that has no token.
-            (Said::Message(step1 @ Message::SyncStep1(_)), None) => {
-                self.enter(now_ms, address, None, Some(step1), out);
-            }
-            (Said::Detach, Some(lane)) => self.leave(lane, out),
-            (Said::Detach | Said::Message(_) | Said::Unknown { .. }, _) => self.ignored += 1,
-        }
-    }
-
-    fn enter(
+    fn said(
         &mut self,
         now_ms: u64,
         address: Address,
-        token: Option<String>,
-        first: Option<Message>,
+        said: Said,
+        bytes: usize,
         out: &mut Vec<SocketEffect>,
     ) {
-        if self.lanes.len() >= MAPS_PER_SOCKET_MAX {
-            let reason = format!("a connection has at most {MAPS_PER_SOCKET_MAX} maps");
-            let frame = hocuspocus::encode_answer(&address, &Answer::Denied(reason));
-            return self.send(now_ms, LaneId::SOCKET, frame, out);
+        if let Said::Token { version, .. } = &said {
+            self.tells_version |= version.is_some();
         }
-        let lane = LaneId(self.last_lane.0 + 1);
-        self.last_lane = lane;
-        self.by_address.insert(address.clone(), lane);
-        let entering = Lane {
-            address: address.clone(),
-            greet: token.is_some(),
-            session: None,
-            first,
-        };
-        self.lanes.insert(lane, entering);
-        out.push(SocketEffect::Enter {
-            lane,
-            address,
-            token,
-        });
-    }
-
-    fn entered(&mut self, now_ms: u64, id: LaneId, access: Access, out: &mut Vec<SocketEffect>) {
-        let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.session.is_none()) else {
-            return;
-        };
-        let mut session = Session::of_socket(self.limits.clone(), access);
-        session.handle(now_ms, Event::Sent, &mut Vec::new());
-        lane.session = Some(session);
-        let (greet, first) = (lane.greet, lane.first.take());
-        if greet {
-            self.greet_again(now_ms, id, out);
-        }
-        out.push(SocketEffect::Join(id));
-        if let Some(first) = first {
-            self.of_lane(now_ms, id, Event::Message(first), out);
-        }
-    }
-
-    /// A token for a map that is attached is taken as the one before it was.
-    fn greet_again(&mut self, now_ms: u64, id: LaneId, out: &mut Vec<SocketEffect>) {
-        let session = self.lanes.get(&id).and_then(|lane| lane.session.as_ref());
-        let Some(access) = session.map(Session::access) else {
-            return;
-        };
-        let read_only = !access.writes();
-        self.answer(now_ms, id, &Answer::Granted { read_only }, out);
-    }
-
-    /// Forgets the address, so that the client may try it again.
-    fn denied(&mut self, now_ms: u64, id: LaneId, reason: String, out: &mut Vec<SocketEffect>) {
-        if let Some(lane) = self.forget(id) {
-            let frame = hocuspocus::encode_answer(&lane.address, &Answer::Denied(reason));
-            self.send(now_ms, LaneId::SOCKET, frame, out);
+        let lane = self.by_address.get(&address).copied();
+        let lane = lane.and_then(|id| Some((id, self.lanes.get_mut(&id)?)));
+        match (lane, said) {
+            (Some((id, lane)), said) => match (&mut lane.stage, said) {
+                (Stage::Entering(entering), said) => {
+                    if self.waiting.keep(&mut entering.line, said, bytes).is_err() {
+                        self.close(SocketClose::too_much_waits(), out);
+                    }
+                }
+                (Stage::Attached(_), Said::Token { token, .. }) => self.renew(id, token, out),
+                (Stage::Attached(_), Said::Message(message)) => {
+                    self.of_lane(now_ms, id, Event::Message(message), out);
+                }
+                (Stage::Attached(_), Said::Detach) => self.leave(id, out),
+                (Stage::Attached(_), Said::Unknown { .. }) => self.ignored += 1,
+            },
+            (None, Said::Token { token, .. }) => {
+                self.enter(now_ms, address, Some(token), out);
+            }
+            // A provider before 3.0 that has no token.
+            (None, Said::Message(step1 @ Message::SyncStep1(_)))
+                if !self.denied.contains(&address) =>
+            {
+                self.enter(now_ms, address.clone(), None, out);
+                // It waits behind the door like everything else.
+                if self.by_address.contains_key(&address) {
+                    self.said(now_ms, address, Said::Message(step1), bytes, out);
+                }
+            }
+            (None, Said::Detach | Said::Message(_) | Said::Unknown { .. }) => self.ignored += 1,
         }
     }
 
     fn of_lane(&mut self, now_ms: u64, id: LaneId, event: Event, out: &mut Vec<SocketEffect>) {
-        let session = self.lanes.get_mut(&id).and_then(|l| l.session.as_mut());
-        let Some(session) = session else {
+        let Some(attached) = self.attached(id) else {
             self.ignored += 1;
             return;
         };
         let mut effects = Vec::new();
-        session.handle(now_ms, event, &mut effects);
+        attached.session.handle(now_ms, event, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Room(said) => out.push(SocketEffect::Room(id, said)),
@@ -321,9 +327,25 @@ impl Switchboard {
                 // A session of a socket has nothing in y-websocket's framing.
                 Effect::Send(_) => {}
                 Effect::Pause { until_ms } => out.push(SocketEffect::Pause { until_ms }),
-                Effect::Close(CloseReason::Deleted) => self.lose(now_ms, id, out),
-                Effect::Close(reason) => self.close(&reason, out),
+                Effect::Close(reason) => self.end_of_lane(now_ms, id, &reason, out),
             }
+        }
+    }
+
+    /// What concerns one map ends that map, and everything else the socket.
+    fn end_of_lane(
+        &mut self,
+        now_ms: u64,
+        id: LaneId,
+        reason: &CloseReason,
+        out: &mut Vec<SocketEffect>,
+    ) {
+        match reason {
+            CloseReason::Deleted => self.lose(now_ms, id, out),
+            CloseReason::BadToken | CloseReason::Forbidden | CloseReason::TokenExpired => {
+                self.ended(now_ms, id, reason, out);
+            }
+            reason => self.close(reason.into(), out),
         }
     }
 
@@ -352,24 +374,21 @@ impl Switchboard {
 
     /// Every provider drops a socket that is silent for long. The first map speaks for all.
     fn tick(&mut self, now_ms: u64, out: &mut Vec<SocketEffect>) {
-        let due = |lane: &Lane| {
-            let due_ms = lane.session.as_ref().and_then(Session::next_tick_ms);
-            due_ms.is_some_and(|due_ms| due_ms <= now_ms)
-        };
-        let due: Vec<LaneId> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| due(lane))
-            .map(|(id, _)| *id)
-            .collect();
+        if self.first_map_due_ms().is_some_and(|due| due <= now_ms) {
+            return self.close(SocketClose::too_late(), out);
+        }
+        let due = |lane: &Lane| lane.stage.due_ms().is_some_and(|due| due <= now_ms);
+        let due = self.lanes.iter().filter(|(_, lane)| due(lane));
+        let due: Vec<LaneId> = due.map(|(id, _)| *id).collect();
         for id in due {
-            self.of_lane(now_ms, id, Event::Tick, out);
+            self.lane_is_due(now_ms, id, out);
         }
         let sent_ms = *self.sent_ms.get_or_insert(now_ms);
         if now_ms < sent_ms.saturating_add(self.limits.keepalive_ms) {
             return;
         }
-        let first = self.lanes.iter().find(|(_, lane)| lane.session.is_some());
+        let attached = |lane: &Lane| matches!(lane.stage, Stage::Attached(_));
+        let first = self.lanes.iter().find(|(_, lane)| attached(lane));
         match first {
             _ if self.tells_version => {
                 self.send(now_ms, LaneId::SOCKET, hocuspocus::ping(), out);
@@ -379,6 +398,13 @@ impl Switchboard {
                 self.send(now_ms, id, frame, out);
             }
             None => self.sent_ms = Some(now_ms),
+        }
+    }
+
+    fn attached(&mut self, id: LaneId) -> Option<&mut Attached> {
+        match &mut self.lanes.get_mut(&id)?.stage {
+            Stage::Attached(attached) => Some(attached),
+            Stage::Entering(_) => None,
         }
     }
 
@@ -394,11 +420,12 @@ impl Switchboard {
         out.push(SocketEffect::Send(lane, frame));
     }
 
-    fn close(&mut self, reason: &CloseReason, out: &mut Vec<SocketEffect>) {
+    fn close(&mut self, close: SocketClose, out: &mut Vec<SocketEffect>) {
         if !std::mem::replace(&mut self.closed, true) {
             self.lanes.clear();
             self.by_address.clear();
-            out.push(SocketEffect::Close(reason.into()));
+            self.denied.clear();
+            out.push(SocketEffect::Close(close));
         }
     }
 }

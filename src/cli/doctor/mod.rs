@@ -1,5 +1,6 @@
 //! `mapweave doctor`: what stands in the way of serving, and what to do about it.
 
+mod access;
 mod machine;
 mod network;
 
@@ -55,6 +56,7 @@ pub(super) fn run(
             target::block_on(async { network::server(&server, &mut checks).await })?;
         }
         None => {
+            access::keys(&config, &mut checks);
             machine::clock(&config.data, &mut checks);
             machine::folder(&config.data, &mut checks);
             machine::open_files(&config.limits, &mut checks);

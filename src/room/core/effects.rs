@@ -4,7 +4,9 @@ use mapweave_proto::{Refusal, Seq, SessionId};
 use mapweave_storage::NewRecord;
 
 use super::Ticket;
+use super::notices::ForOutside;
 use crate::room::peer::Outgoing;
+use crate::room::people::PeopleNews;
 use crate::room::replica::Refused;
 
 /// What the caller has to do, in the order of the fields.
@@ -31,6 +33,10 @@ pub struct Effects {
     pub presence_gave_way: u64,
     /// Answers to [`Input::Submit`](super::Input::Submit).
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
+    /// Who has come and gone, as those who want to hear of it were told.
+    pub people: Option<PeopleNews>,
+    /// What connections have for whoever runs the server.
+    pub outside: Vec<ForOutside>,
     /// The document is beyond use: end the room, its connections come back to a fresh one.
     pub broken: Option<String>,
 }
@@ -53,4 +59,6 @@ pub enum Audience {
     Synced,
     /// All connections.
     All,
+    /// Those that want to hear who comes and goes.
+    Notices,
 }

@@ -64,11 +64,21 @@ impl Core {
         self.presence_told_ms = Some(now_ms);
         fx.presence_gave_way += self.presence.take_gave_way();
         for piece in self.presence.take_changes(now_ms) {
+            self.see_people(now_ms, &piece);
             fx.broadcast.push(Broadcast {
                 message: awareness(&piece),
                 except: None,
                 audience: Audience::All,
             });
+        }
+    }
+
+    fn see_people(&mut self, now_ms: u64, told: &AwarenessUpdate) {
+        for entry in &told.entries {
+            let owner = self.presence.speaker(entry.client);
+            let session = owner.and_then(|owner| self.sessions.get(&owner));
+            let user = session.map_or("", |session| &session.origin.user);
+            self.people.see(now_ms, entry, user);
         }
     }
 

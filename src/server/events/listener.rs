@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::peer::Ear;
 use super::problems::Watching;
+use super::sessions::Named;
 use super::text::{Events, Place};
 use super::wanted::Wanted;
 use super::{
@@ -36,6 +37,8 @@ pub struct Listener {
     pub(super) pace: Pace,
     pub(super) problems: Watching,
     pub(super) ear: Arc<Ear>,
+    /// The name of the stream, for requests.
+    pub(super) named: Named,
     /// Completes when the client may listen no more.
     pub(super) ended: BoxFuture<'static, CloseReason>,
 }
@@ -101,8 +104,15 @@ impl Listener {
             .room
             .join(self.session, ear, origin, Access::ReadOnly)
             .await;
+        let joined = match (joined, self.wanted.notices) {
+            (Ok(()), true) => self.room.hear_notices(self.session).await,
+            (joined, _) => joined,
+        };
         let end = match joined {
-            Ok(()) => self.tell().await,
+            Ok(()) => {
+                self.events.session(self.named.key());
+                self.tell().await
+            }
             Err(_) => End::Closing(CloseReason::Unavailable("the map is being reloaded")),
         };
         if let End::Closing(reason) = end {
@@ -134,6 +144,9 @@ impl Listener {
         }
         if self.wanted.updates {
             self.tell_updates(durable).await?;
+        }
+        for notice in self.ear.take_notices() {
+            self.events.notice(&notice);
         }
         if let Some(reason) = closing {
             return Err(End::Closing(reason));

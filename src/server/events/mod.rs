@@ -7,6 +7,7 @@
 mod listener;
 mod peer;
 mod problems;
+mod sessions;
 mod text;
 mod wanted;
 
@@ -25,6 +26,8 @@ use warp::http::{HeaderValue, header};
 use self::listener::{Listener, Pace};
 use self::peer::Ear;
 use self::problems::Watching;
+use self::sessions::Stream;
+pub use self::sessions::{Key, Sessions};
 use self::text::Events;
 use self::wanted::Query;
 use super::entrance::{Caller, Entered};
@@ -111,8 +114,14 @@ async fn listen(
     let store = app.rooms.store().clone();
     let epoch = Epoch::of(store.identity(), room.doc());
     let (out, mut chunks) = mpsc::channel(CHUNKS_MAX);
+    let session = app.rooms.next_session();
+    let named = app.listeners.open(Stream {
+        room: room.clone(),
+        session,
+    });
     let mut listener = Listener {
-        session: app.rooms.next_session(),
+        session,
+        named,
         place: Place {
             epoch,
             seq: beginning.seq,

@@ -1,6 +1,6 @@
 //! What a room tells a listener: presence, kept as the newest state of each client, and that it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,6 +8,9 @@ use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, CloseReason, Mes
 use tokio::sync::Notify;
 
 use crate::room::{Outgoing, Peer};
+
+/// Most notices that wait for a listener. One that does not read them so fast loses the later ones.
+const NOTICES_MAX: usize = 64;
 
 /// A listener as its room sees it. It never asks for the document, so that the room sends it presence only, and it
 /// holds no more of that than the room does, however slowly it is read.
@@ -23,6 +26,8 @@ pub struct Ear {
 struct Heard {
     /// The newest state of each client.
     presence: BTreeMap<ClientId, AwarenessEntry>,
+    /// What the server tells, in JSON.
+    notices: VecDeque<String>,
     /// That the room ends, and why.
     closing: Option<CloseReason>,
 }
@@ -55,9 +60,22 @@ impl Ear {
         !self.lock().presence.is_empty()
     }
 
+    /// Takes the notices that were heard.
+    pub fn take_notices(&self) -> VecDeque<String> {
+        std::mem::take(&mut self.lock().notices)
+    }
+
     /// Why the room ends, if it does.
     pub fn closing(&self) -> Option<CloseReason> {
         self.lock().closing.clone()
+    }
+
+    fn hear_notice(&self, notice: &str) {
+        let mut heard = self.lock();
+        if heard.notices.len() < NOTICES_MAX {
+            heard.notices.push_back(notice.to_owned());
+            self.news.notify_one();
+        }
     }
 
     /// Held for a few steps only, never over an await.
@@ -68,12 +86,11 @@ impl Ear {
 
 impl Peer for Ear {
     fn send(&self, message: &Outgoing) {
-        let Message::Awareness(update) = &message.message else {
-            return;
+        let update = match &message.message {
+            Message::Awareness(update) if self.hears_presence => update,
+            Message::Notice(notice) => return self.hear_notice(notice),
+            _ => return,
         };
-        if !self.hears_presence {
-            return;
-        }
         // The room encoded it; what cannot be read is nobody's presence.
         let Ok(update) = AwarenessUpdate::decode(update.clone()) else {
             return;

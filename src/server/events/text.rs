@@ -11,6 +11,8 @@ use mapweave_proto::{AwarenessEntry, CloseReason, DocId, Seq};
 use mapweave_storage::Identity;
 use serde_json::{Value, json};
 
+use super::sessions::Key;
+
 /// Presence is told in events of about so many bytes.
 const PRESENCE_EVENT_BYTES: usize = 32 << 10;
 
@@ -165,6 +167,18 @@ impl Events {
     fn ends(&mut self, code: u16, reason: &str, last: bool) {
         let told = json!({ "kind": "closing", "code": code, "reason": reason, "final": last });
         self.event("notice", &told);
+    }
+
+    /// The key by which requests name this stream.
+    pub fn session(&mut self, key: Key) {
+        self.event("session", &json!({ "session": key.to_string() }));
+    }
+
+    /// What the server tells, in JSON of its own making.
+    pub fn notice(&mut self, json: &str) {
+        self.line("event", &"notice");
+        self.line("data", &one_line(json.as_bytes()));
+        self.end();
     }
 
     /// A sign of life that clients pass over.

@@ -12,6 +12,8 @@ pub struct Wanted {
     pub presence: bool,
     /// `problems`.
     pub problems: bool,
+    /// `notice`: who comes and goes, and messages to one person.
+    pub notices: bool,
 }
 
 /// The query of GET `events`.
@@ -36,6 +38,7 @@ impl Query {
                 updates: true,
                 presence: true,
                 problems: true,
+                notices: true,
             },
             after: None,
             if_unknown: IfUnknown::Refuse,
@@ -64,15 +67,17 @@ impl Wanted {
             updates: false,
             presence: false,
             problems: false,
+            notices: false,
         };
         for name in names.split(',').map(str::trim) {
             match name {
                 "update" => wanted.updates = true,
                 "presence" => wanted.presence = true,
                 "problems" => wanted.problems = true,
+                "notice" => wanted.notices = true,
                 _ => {
                     let detail = format!(
-                        "there is no event {name:?} to ask for; there are update, presence and problems"
+                        "there is no event {name:?} to ask for; there are update, presence, problems and notice"
                     );
                     return Err(Problem::bad_request(detail));
                 }
@@ -92,7 +97,7 @@ mod tests {
         let all = Query::read("token=x").unwrap();
         assert!(all.wanted.updates && all.wanted.presence && all.wanted.problems);
         let some = Query::read("events=presence&after=3.a7a7a7a7-57").unwrap();
-        assert!(!some.wanted.updates && some.wanted.presence);
+        assert!(!some.wanted.updates && some.wanted.presence && !some.wanted.notices);
         assert_eq!(some.after.as_deref(), Some("3.a7a7a7a7-57"));
         assert_eq!(some.if_unknown, IfUnknown::Refuse);
         let early = Query::read("unknown=empty").unwrap();

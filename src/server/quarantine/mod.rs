@@ -15,6 +15,7 @@ use warp::{Filter, Rejection, Reply};
 
 use self::preview::{Detail, Preview, previews};
 use super::entrance::{Caller, Entered, caller};
+use super::methods;
 use super::problem::Problem;
 use super::routes::{answer, settled, with};
 use super::state::App;
@@ -36,14 +37,14 @@ pub fn routes(
     let end = warp::path::end;
     let list = all
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(list(app, caller, map)));
     let look = one
         .clone()
         .and(end())
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, id, caller, app| answer(look(app, caller, map, Seq(id))));
@@ -51,7 +52,7 @@ pub fn routes(
         one.clone()
             .and(warp::path(word))
             .and(end())
-            .and(warp::post())
+            .and(methods::post())
             .and(caller())
             .and(with(app))
             .then(move |map, id, caller, app| answer(decide(app, caller, map, (Seq(id), decision))))

@@ -61,7 +61,7 @@ impl Wire {
         match self {
             Self::YWebsocket => {
                 let make = |message: &Message| match message {
-                    Message::Stateless(_) => None,
+                    Message::Stateless(_) | Message::Notice(_) => None,
                     message => Some(frame::binary(&yws::encode(message))),
                 };
                 outgoing.frame(Framing::YWebsocket, make)

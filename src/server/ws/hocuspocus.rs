@@ -1,26 +1,31 @@
 //! One Hocuspocus socket: bytes in, [`Switchboard`] events, effects out to the rooms of its maps.
 //!
-//! Every map is a session of its room with a queue of its own. What they share is the reading: a room that is
-//! busy, or a client over its rate, holds up the whole socket, as it holds up a socket of one map.
+//! Every map is a session of its room with a queue of its own, both ways. What they share is the reading: a client
+//! over its rate holds up all its maps, and so does one that has much more to say to a busy room than that takes.
 
-use std::collections::HashMap;
+mod entering;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mapweave_proto::hocuspocus::Address;
 use mapweave_proto::{
     Access, CloseReason, Event, LaneId, SessionId, SessionLimits, SocketClose, SocketEffect,
-    SocketEvent, Switchboard, ToRoom, limits,
+    SocketEvent, Switchboard, limits,
 };
 use mapweave_storage::Origin;
 use tokio_util::sync::CancellationToken;
 
-use super::backlog::{News, Wire};
+use self::entering::{Awaited, Came};
+use super::backlog::News;
 use super::connection::{Ending, Waiting, closing, read_some, say_last};
+use super::door::Door;
+use super::errands::Errands;
 use super::frame::{self, FrameReader, Incoming};
+use super::keyed::Keyed;
 use super::lanes::{Lane, Lanes};
-use crate::room::{RoomGone, RoomHandle, RoomPlace, Rooms};
+use crate::room::{Errand, RoomGone, RoomHandle, RoomPlace, Rooms};
 use crate::server::state::SocketPlace;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
@@ -47,40 +52,13 @@ pub struct Socket<D> {
     pub stop: CancellationToken,
 }
 
-/// Decides who may have a map, and finds it.
-pub trait Door: Send + Sync {
-    /// # Errors
-    /// Why there is no way in.
-    fn enter(
-        &self,
-        address: &Address,
-        token: Option<&str>,
-    ) -> impl Future<Output = Result<Entry, NoEntry>> + Send;
-}
-
-/// A map, with places for one more connection.
-pub struct Entry {
-    /// Its room.
-    pub room: RoomHandle,
-    /// What the client may do.
-    pub access: Access,
-    /// Who it is, for the log.
-    pub origin: Arc<Origin>,
-    /// Given back when the map is left.
-    pub places: (SocketPlace, RoomPlace),
-}
-
-/// Why there is no way into a map.
-pub enum NoEntry {
-    /// For the user, at the map's address; the socket goes on.
-    Denied(String),
-    /// No map can be had now: end the socket, the client comes back.
-    Unavailable(&'static str),
-}
-
 /// A map of the socket.
 struct Attached {
-    entry: Entry,
+    room: RoomHandle,
+    origin: Arc<Origin>,
+    access: Access,
+    /// Given back with it.
+    _places: (SocketPlace, RoomPlace),
     id: SessionId,
     /// Whether its room knows of us.
     joined: bool,
@@ -92,6 +70,8 @@ struct Running<D> {
     door: D,
     rooms: Arc<Rooms>,
     maps: HashMap<LaneId, Attached>,
+    awaited: Keyed<Awaited, Came>,
+    errands: Errands,
     lanes: Arc<Lanes>,
     queue_bytes_max: usize,
     reader: FrameReader,
@@ -100,6 +80,8 @@ struct Running<D> {
     share: Option<Share>,
     stream: Arc<Stream>,
     paused_until_ms: Option<u64>,
+    /// Whole messages may wait in the reader until errands are done.
+    held_up: bool,
     /// The map whose room was found to be gone.
     gone: Option<LaneId>,
 }
@@ -119,6 +101,8 @@ impl<D: Door> Socket<D> {
             door: self.door,
             rooms: self.rooms,
             maps: HashMap::new(),
+            awaited: Keyed::new(),
+            errands: Errands::new(),
             lanes: Arc::new(Lanes::new(self.stream.clone(), self.queue_bytes_max)),
             queue_bytes_max: self.queue_bytes_max,
             reader: FrameReader::new(bytes_max, &self.early),
@@ -126,6 +110,7 @@ impl<D: Door> Socket<D> {
             share: None,
             stream: self.stream,
             paused_until_ms: None,
+            held_up: false,
             gone: None,
         };
         let ending = running.run().await;
@@ -174,6 +159,7 @@ impl<D: Door> Running<D> {
         let paused = self.paused_until_ms;
         let tick_ms = self.board.next_tick_ms().unwrap_or(u64::MAX);
         let tick_ms = paused.map_or(tick_ms, |until| until.min(tick_ms));
+        let listens = paused.is_none() && !self.held_up && !self.lanes.is_clogged();
         tokio::select! {
             () = self.stop.cancelled(), if self.maps.is_empty() => {
                 self.handle(SocketEvent::Stop(CloseReason::Restarting)).await
@@ -183,10 +169,12 @@ impl<D: Door> Running<D> {
                 writable.and_then(|()| self.lanes.flush()).map_err(|_| Ending::Lost)?;
                 self.hear_rooms().await
             }
-            readable = self.stream.readable(), if paused.is_none() && !self.lanes.is_clogged() => {
+            readable = self.stream.readable(), if listens => {
                 readable.map_err(|_| Ending::Lost)?;
                 self.read().await
             }
+            (lane, done) = self.errands.done() => self.ran(lane, done).await,
+            (awaited, came) = self.awaited.next() => self.came(awaited, came).await,
             () = tokio::time::sleep(Duration::from_millis(tick_ms.saturating_sub(now_ms))) => {
                 self.handle(SocketEvent::Tick).await
             }
@@ -217,13 +205,10 @@ impl<D: Door> Running<D> {
         for event in refused.chain(answered).chain(settled).chain(close) {
             self.handle(SocketEvent::Lane(lane, event)).await?;
         }
-        match self.maps.get(&lane).filter(|_| news.wants_difference) {
-            Some(map) => {
-                let asked = map.entry.room.wants_difference(map.id).await;
-                self.reached(lane, asked)
-            }
-            None => Ok(()),
+        if news.wants_difference {
+            self.tell_room(lane, Errand::wants_difference)?;
         }
+        Ok(())
     }
 
     async fn read(&mut self) -> Result<(), Ending> {
@@ -241,9 +226,13 @@ impl<D: Door> Running<D> {
         taken
     }
 
-    /// Takes what is whole of what has arrived, unless the client is over its rate.
+    /// Takes what is whole of what has arrived, unless the client is over its rate or too far ahead of a room.
     async fn take_messages(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
+            self.held_up = self.errands.is_full();
+            if self.held_up {
+                return Ok(());
+            }
             // As for a socket of one map: others have the thread in between, and every frame is paid for.
             tokio::task::coop::consume_budget().await;
             let next = self.reader.next_message();
@@ -277,24 +266,43 @@ impl<D: Door> Running<D> {
         Ok(())
     }
 
-    /// Takes one event, and those that follow from looking for a map.
+    /// An errand is done that a busy room had held up.
+    async fn ran(&mut self, lane: LaneId, done: Result<(), RoomGone>) -> Result<(), Ending> {
+        // A map that was left meanwhile needs no room.
+        if self.maps.contains_key(&lane) {
+            self.reached(lane, done)?;
+        }
+        match self.held_up {
+            true => self.take_messages().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Takes one event, and those that follow from questions that are answered at once.
     async fn handle(&mut self, event: SocketEvent) -> Result<(), Ending> {
         let mut next = Some(event);
-        while let Some(event) = next.take() {
+        let mut answered = VecDeque::new();
+        while let Some(event) = next.take().or_else(|| answered.pop_front()) {
             let mut effects = Vec::new();
             self.board.handle(self.rooms.now_ms(), event, &mut effects);
             for effect in effects {
                 match effect {
-                    // The last effect of its event.
                     SocketEffect::Enter {
                         lane,
                         address,
                         token,
-                    } => next = Some(self.enter(lane, &address, token.as_deref()).await),
-                    SocketEffect::Join(lane) => self.join(lane).await?,
-                    SocketEffect::Room(lane, said) => self.tell_room(lane, said).await?,
+                    } => answered.extend(self.enter(lane, address, token).await),
+                    SocketEffect::Renew {
+                        lane,
+                        address,
+                        token,
+                    } => answered.extend(self.renew(lane, address, token).await),
+                    SocketEffect::Join(lane) => self.join(lane)?,
+                    SocketEffect::Room(lane, said) => {
+                        self.tell_room(lane, |session| Errand::heard(session, said))?;
+                    }
                     SocketEffect::Send(lane, frame) => self.lanes.put(lane, frame::binary(&frame)),
-                    SocketEffect::Leave(lane) => self.leave(lane).await,
+                    SocketEffect::Leave(lane) => self.leave(lane),
                     SocketEffect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
                     SocketEffect::Close(close) => return Err(Ending::of_socket(close)),
                 }
@@ -303,57 +311,28 @@ impl<D: Door> Running<D> {
         Ok(())
     }
 
-    async fn enter(&mut self, lane: LaneId, address: &Address, token: Option<&str>) -> SocketEvent {
-        let entry = match self.door.enter(address, token).await {
-            Ok(entry) => entry,
-            Err(NoEntry::Denied(reason)) => return SocketEvent::Denied(lane, reason),
-            Err(NoEntry::Unavailable(why)) => {
-                return SocketEvent::Stop(CloseReason::Unavailable(why));
-            }
-        };
-        let wire = Wire::Hocuspocus {
-            address: address.clone(),
-            is_name: address.as_str() == entry.room.name().as_str(),
-        };
-        self.lanes.open(lane, wire, self.queue_bytes_max);
-        let access = entry.access;
-        let attached = Attached {
-            entry,
-            id: self.rooms.next_session(),
-            joined: false,
-        };
-        self.maps.insert(lane, attached);
-        SocketEvent::Entered(lane, access)
-    }
-
-    async fn join(&mut self, lane: LaneId) -> Result<(), Ending> {
+    fn join(&mut self, lane: LaneId) -> Result<(), Ending> {
         let Some(map) = self.maps.get_mut(&lane) else {
             return Ok(());
         };
-        let peer = Arc::new(Lane {
-            lanes: self.lanes.clone(),
-            id: lane,
-        });
-        let Entry {
-            room,
-            access,
-            origin,
-            ..
-        } = &map.entry;
-        let joined = room.join(map.id, peer, origin.clone(), *access).await;
         map.joined = true;
-        tracing::debug!(session = %map.id, map = room.name().as_str(), "attached a map");
-        self.reached(lane, joined)
+        tracing::debug!(session = %map.id, map = map.room.name().as_str(), "attached a map");
+        let (origin, access) = (map.origin.clone(), map.access);
+        let lanes = self.lanes.clone();
+        let peer = Arc::new(Lane { lanes, id: lane });
+        self.tell_room(lane, |session| Errand::join(session, peer, origin, access))
     }
 
-    async fn tell_room(&mut self, lane: LaneId, said: ToRoom) -> Result<(), Ending> {
-        match self.maps.get(&lane) {
-            Some(map) => {
-                let heard = map.entry.room.heard(map.id, said).await;
-                self.reached(lane, heard)
-            }
-            None => Ok(()),
-        }
+    fn tell_room(
+        &mut self,
+        lane: LaneId,
+        errand: impl FnOnce(SessionId) -> Errand,
+    ) -> Result<(), Ending> {
+        let Some(map) = self.maps.get(&lane) else {
+            return Ok(());
+        };
+        let sent = self.errands.send(lane, &map.room, errand(map.id));
+        self.reached(lane, sent)
     }
 
     /// Notes which map's room is gone, if it is.
@@ -364,33 +343,34 @@ impl<D: Door> Running<D> {
         })
     }
 
-    async fn leave(&mut self, lane: LaneId) {
+    fn leave(&mut self, lane: LaneId) {
+        self.forget_awaited(lane);
         self.lanes.leave(lane);
-        let Some(Attached { entry, id, joined }) = self.maps.remove(&lane) else {
+        let Some(map) = self.maps.remove(&lane) else {
             return;
         };
-        if joined {
+        if map.joined {
             // A room that is gone needs no goodbye.
-            let _ = entry.room.leave(id).await;
+            let _ = self.errands.send(lane, &map.room, Errand::leave(map.id));
         }
-        drop(entry.places);
     }
 
     /// Leaves all maps, sends the last frame and waits, for a limited time, until the peer has it.
     async fn end(mut self, ending: Ending) {
         let all: Vec<LaneId> = self.maps.keys().copied().collect();
         for lane in all {
-            self.leave(lane).await;
+            self.leave(lane);
         }
         let last = match ending {
-            Ending::Lost | Ending::RoomGone => return,
+            Ending::Lost | Ending::RoomGone => return self.errands.finish().await,
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
                 tracing::info!(code, reason, "closed a connection");
                 closing(code, &reason)
             }
         };
-        say_last(&*self.lanes, &self.stream, last).await;
+        let said = say_last(&*self.lanes, &self.stream, last);
+        tokio::join!(said, self.errands.finish());
     }
 }
 

@@ -2,13 +2,17 @@
 
 pub mod backlog;
 mod connection;
+mod door;
 pub mod echo;
+mod errands;
 pub mod frame;
 mod hocuspocus;
+mod keyed;
 mod lanes;
 mod outbox;
 mod upgrade;
 
 pub use connection::{Connection, Peering, turn_away};
-pub use hocuspocus::{Door, Entry, NoEntry, Socket};
+pub use door::{Door, Entry, Grant, NoEntry};
+pub use hocuspocus::Socket;
 pub use upgrade::switching_protocols;

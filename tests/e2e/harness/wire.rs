@@ -61,6 +61,12 @@ pub fn tagged(tags: &[u8], body: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// What stands behind its length.
+pub fn body(mut bytes: &[u8]) -> &[u8] {
+    let length = read_number(&mut bytes) as usize;
+    &bytes[..length]
+}
+
 /// A varUint.
 pub fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

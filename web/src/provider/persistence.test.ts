@@ -1,7 +1,7 @@
 import { IDBFactory } from 'fake-indexeddb';
 import { expect, test } from 'vitest';
 import * as Y from 'yjs';
-import { deviceName, openDevice } from './device.ts';
+import { deviceName, openDevice, type Stored } from './device.ts';
 import { EditLog } from './editLog.ts';
 import { Persistence, UPDATES_MAX } from './persistence.ts';
 
@@ -13,12 +13,21 @@ class Page {
   readonly doc = new Y.Doc();
   readonly persistence: Persistence;
   readonly factory: IDBFactory;
+  readonly loaded: Stored[] = [];
   #keys = 0;
 
   constructor(factory: IDBFactory) {
     const { log, doc } = this;
     this.factory = factory;
-    this.persistence = new Persistence({ factory, name: NAME, log, doc, changed: () => {}, random: () => 0 });
+    this.persistence = new Persistence({
+      factory,
+      name: NAME,
+      log,
+      doc,
+      apply: (stored) => this.loaded.push(stored),
+      changed: () => {},
+      random: () => 0,
+    });
   }
 
   edit(value: number): string {
@@ -56,7 +65,7 @@ test('an edit counts as on the device once it is written, and is there for the n
   const page = new Page(new IDBFactory());
   page.edit(1);
   expect(page.isOnDevice()).toBe(false);
-  expect(await page.persistence.open()).toMatchObject({ content: [], edits: [] });
+  expect(await page.persistence.open()).toBe(false);
   page.edit(2);
   await until(() => page.isOnDevice());
   expect(await found(page.factory)).toMatchObject({ value: 2, edits: ['p1', 'p2'] });
@@ -148,9 +157,47 @@ test('where there is no database at all, nothing rejects and the state says so',
     throw new DOMException('not allowed', 'SecurityError');
   };
   const page = new Page(factory);
-  expect(await page.persistence.open()).toBe(null);
+  expect(await page.persistence.open()).toBe(false);
   expect(page.persistence.state).toEqual({ kind: 'failed', reason: 'not allowed' });
   await page.persistence.close();
+});
+
+test('many edits of one’s own become one update as well', async () => {
+  const page = new Page(new IDBFactory());
+  await page.persistence.open();
+  page.persistence.keep();
+  for (let i = 0; i < UPDATES_MAX + 10; i++) {
+    page.edit(i);
+    await until(() => page.isOnDevice());
+    page.persistence.settle(page.log.storedUpto(page.log.newest));
+  }
+  await until(async () => (await found(page.factory)).stored.content.length < 20);
+  expect(await found(page.factory)).toMatchObject({ value: UPDATES_MAX + 9, edits: [] });
+});
+
+test('what a device has is taken in when it can be read at last, and not written over before', async () => {
+  const factory = new IDBFactory();
+  const before = new Page(factory);
+  await before.persistence.open();
+  before.edit(5);
+  await until(() => before.isOnDevice());
+  before.persistence.settle(before.log.storedUpto(1));
+  await before.persistence.close();
+
+  const { open } = factory;
+  let isBlocked = true;
+  factory.open = (...request) => {
+    if (isBlocked) throw new DOMException('not now', 'UnknownError');
+    return open.apply(factory, request);
+  };
+  const page = new Page(factory);
+  expect(await page.persistence.open()).toBe(false);
+  page.persistence.keep();
+  page.persistence.remember(Y.encodeStateAsUpdate(page.doc));
+  await page.persistence.flush();
+  isBlocked = false;
+  await until(() => page.loaded.length === 1 && page.persistence.state.kind === 'ok');
+  expect(page.loaded[0]?.content.length).toBe(1);
 });
 
 test('the log in which a map lies is remembered', async () => {

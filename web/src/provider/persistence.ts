@@ -22,6 +22,8 @@ export interface PersistenceOptions {
   name: string;
   log: EditLog;
   doc: Y.Doc;
+  /** Takes what the device has into the document. */
+  apply: (stored: Stored) => void;
   changed: () => void;
   random: () => number;
 }
@@ -41,6 +43,8 @@ export class Persistence {
   #state: DeviceState = { kind: 'opening' };
   #isClosed = false;
   #isKeeper = false;
+  /** The document has what the device has. */
+  #isLoaded = false;
   #reopenTimer: ReturnType<typeof setTimeout> | null = null;
   /** Edits that are to be written. */
   readonly #unwritten = new Map<string, Edit>();
@@ -64,19 +68,16 @@ export class Persistence {
     return this.#state;
   }
 
-  /** What is on the device; null where it cannot be read now. Does not reject. */
-  async open(): Promise<Stored | null> {
+  /** Takes what is on the device into the document; true if that was anything. False also where it cannot be read now: later, then. */
+  async open(): Promise<boolean> {
     try {
-      const device = await this.#opened();
-      const stored = await device.load();
-      this.#epoch = stored.about.epoch;
-      for (const update of stored.content) this.#count(update.length);
+      const isAnything = await this.#load(await this.#opened());
       this.#become({ kind: 'ok' });
       void this.#write();
-      return stored;
+      return isAnything;
     } catch (error) {
       this.#fail(error);
-      return null;
+      return false;
     }
   }
 
@@ -98,7 +99,7 @@ export class Persistence {
     for (const { key } of edits) this.#unwritten.delete(key);
     const keys = edits.map(({ key }) => key);
     const update = edits.length === 0 ? null : merge(edits.map((edit) => edit.update));
-    if (update) void this.#try((device) => device.settle(keys, update));
+    if (update) void this.#settle(keys, update);
   }
 
   /** Others' content. */
@@ -114,7 +115,7 @@ export class Persistence {
   /** From now on this page keeps the content. */
   keep(): void {
     this.#isKeeper = true;
-    if (this.#isBehind) void this.#compact();
+    void this.#catchUp();
   }
 
   /** Writes what waits. */
@@ -123,11 +124,8 @@ export class Persistence {
     this.#contentTimer = null;
     if (this.#content.length === 0) return;
     const update = merge(this.#content.splice(0));
-    this.#count(update.length);
-    const isMany = this.#updates > UPDATES_MAX;
-    const isMuch = this.#updatesBytes > Math.max(UPDATES_BYTES_MIN, this.#contentBytes);
-    if (isMany || isMuch) await this.#compact();
-    else if (!(await this.#try((device) => device.append(update)))) this.#isBehind = true;
+    if (await this.#try((device) => device.append(update))) await this.#added(update);
+    else this.#isBehind = true;
   }
 
   /** Lets go of the device; what waits is written first. */
@@ -168,7 +166,23 @@ export class Persistence {
     this.#isWriting = false;
   }
 
-  async #compact(): Promise<void> {
+  async #settle(keys: readonly string[], update: Uint8Array): Promise<void> {
+    if (await this.#try((device) => device.settle(keys, update))) await this.#added(update);
+  }
+
+  /** There is more content on the device than before. */
+  async #added(update: Uint8Array): Promise<void> {
+    this.#count(update.length);
+    const isMany = this.#updates > UPDATES_MAX;
+    const isMuch = this.#updatesBytes > Math.max(UPDATES_BYTES_MIN, this.#contentBytes);
+    if (isMany || isMuch) this.#isBehind = true;
+    await this.#catchUp();
+  }
+
+  /** Writes the content as one update in the place of all that there is, if that is due and ours to do. */
+  async #catchUp(): Promise<void> {
+    // A document that lacks what the device has must not take its place.
+    if (!this.#isBehind || !this.#isKeeper || !this.#isLoaded) return;
     const state = Y.encodeStateAsUpdate(this.#options.doc);
     this.#isBehind = !(await this.#try((device) => device.compact(state)));
     if (this.#isBehind) return;
@@ -200,6 +214,16 @@ export class Persistence {
     }
   }
 
+  async #load(device: Device): Promise<boolean> {
+    const stored = await device.load();
+    this.#epoch ??= stored.about.epoch;
+    for (const update of stored.content) this.#count(update.length);
+    this.#options.apply(stored);
+    this.#isLoaded = true;
+    void this.#catchUp();
+    return stored.content.length > 0 || stored.edits.length > 0;
+  }
+
   async #opened(): Promise<Device> {
     const { factory, name } = this.#options;
     const device: Device = await openDevice(factory, name, (why) => {
@@ -228,11 +252,12 @@ export class Persistence {
     this.#reopenTimer = setTimeout(() => void this.#reopen(), this.#backoff.next());
   }
 
-  /** What is there now may be nothing: all that should be is written again. */
+  /** What is there by now may be nothing: all that should be is written again. */
   async #reopen(): Promise<void> {
     const { log } = this.#options;
     try {
       const device = await this.#opened();
+      if (!this.#isLoaded) await this.#load(device);
       const all = log.all();
       for (const edit of all) this.#unwritten.set(edit.key, edit);
       await device.writeEdits(all);
@@ -245,7 +270,7 @@ export class Persistence {
       this.#backoff.reset();
       this.#become({ kind: 'ok' });
       this.#isBehind = true;
-      if (this.#isKeeper) await this.#compact();
+      await this.#catchUp();
       void this.#write();
     } catch (error) {
       this.#fail(error);

@@ -1,26 +1,24 @@
 // A map on this device, kept in step with its server: over a socket where one works, over HTTP where none does, and with nothing
 // lost where neither does. It ties the parts together and decides nothing itself:
 //
-//   policy        which way is tried when            socketLink, httpLink   the ways
-//   editLog       how far each edit has come         uploader, download     edits up, the first state down
+//   policy        which way is tried when            ways                   socketLink, httpLink, uploader, download
+//   editLog       how far each edit has come         access                 addresses and tokens
 //   persistence   what the device keeps              tabs                   other pages of this browser
 //
 // docs/provider.md tells how to use it.
 
 import { type Awareness, applyAwarenessUpdate, removeAwarenessStates } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { deviceName } from './device.ts';
-import { StateDownload } from './download.ts';
+import { Access, type GetToken } from './access.ts';
+import { deviceName, type Stored } from './device.ts';
 import { type Counts, type Edit, EditLog, type PendingEdit, type StoredEdit } from './editLog.ts';
 import { FILE_ENDING, readFile, writeFile } from './file.ts';
-import { HttpLink, postBytes, statePath } from './httpLink.ts';
 import type { Shared } from './link.ts';
 import { type DeviceState, Persistence } from './persistence.ts';
-import { type Effect, Policy, type PolicyEvent, type ProviderState, type TimerName } from './policy.ts';
-import { closeCodeOf, HttpError, isFinal, reasonOf } from './problem.ts';
-import { SocketLink } from './socketLink.ts';
+import { ownPlatform, type Platform, pageId } from './platform.ts';
+import type { ProviderState } from './policy.ts';
 import { Tabs } from './tabs.ts';
-import { Uploader } from './uploader.ts';
+import { Ways } from './ways.ts';
 
 export interface ProviderOptions {
   /** The server's address: `https://maps.example.org`, with a path in front of the server's own if it has one. */
@@ -29,7 +27,7 @@ export interface ProviderOptions {
   map: string;
   doc: Y.Doc;
   /** A token, or where to get one: asked at the first use, and again when the server says that it expired. */
-  token?: string | (() => Promise<string>);
+  token?: string | GetToken;
   awareness?: Awareness;
   /** Whether edits and content are kept on the device; true where there is IndexedDB. */
   persistence?: boolean | IDBFactory;
@@ -37,18 +35,6 @@ export interface ProviderOptions {
   connect?: boolean;
   /** In the place of the platform's own, for tests and other platforms. */
   platform?: Partial<Platform>;
-}
-
-/** What is used of the platform. */
-export interface Platform {
-  fetch: typeof fetch;
-  WebSocket: typeof WebSocket;
-  indexedDB: IDBFactory | undefined;
-  BroadcastChannel: typeof BroadcastChannel | undefined;
-  locks: LockManager | undefined;
-  /** Where `online`, `offline` and `pagehide` are heard. */
-  events: EventTarget | undefined;
-  random: () => number;
 }
 
 export interface ProviderEvents {
@@ -71,7 +57,6 @@ export const MADE_ANEW = 4410;
 
 /** A device that is slower than this is not waited for. */
 const DEVICE_MS = 5_000;
-const PROGRESS_EVERY_MS = 100;
 
 export class MapweaveProvider {
   readonly doc: Y.Doc;
@@ -79,32 +64,17 @@ export class MapweaveProvider {
   readonly awareness: Awareness | null;
   /** Resolves once what the device has is in the document; to whether that was anything. */
   readonly loaded: Promise<boolean>;
-  readonly #server: string;
   readonly #platform: Platform;
-  readonly #policy: Policy;
+  readonly #access: Access;
+  readonly #ways: Ways;
   readonly #log = new EditLog();
   readonly #persistence: Persistence | null;
   readonly #tabs: Tabs | null;
-  readonly #shared: Shared;
-  readonly #uploader: Uploader;
-  readonly #abort = new AbortController();
   readonly #listeners = new Map<keyof ProviderEvents, Set<(told: never) => void>>();
-  readonly #timers = new Map<TimerName, ReturnType<typeof setTimeout>>();
-  readonly #getToken: (() => Promise<string>) | null;
   readonly #page = pageId();
-  #token: Promise<string> | null = null;
-  #isTokenFresh = false;
-  #socket: SocketLink | null = null;
-  #isSocketWanted = false;
-  #http: HttpLink | null = null;
-  #lastEventId: string | null = null;
-  #download: StateDownload | null = null;
-  #downloadAbort: AbortController | null = null;
-  #progressAt = 0;
   #epoch: string | null = null;
   #made = 0;
   #isChanged = false;
-  #isLearning = false;
   #isDestroyed = false;
 
   constructor(options: ProviderOptions) {
@@ -112,28 +82,27 @@ export class MapweaveProvider {
     this.doc = doc;
     this.map = map;
     this.awareness = awareness ?? null;
-    this.#server = server.replace(/\/+$/, '');
     this.#platform = { ...ownPlatform(), ...options.platform };
-    this.#policy = new Policy(this.#platform.random);
-    this.#getToken = typeof token === 'string' ? () => Promise.resolve(token) : (token ?? null);
-    this.#shared = this.#makeShared();
-    const post = (body: Uint8Array<ArrayBuffer>, signal: AbortSignal) =>
-      postBytes((path, init) => this.#request(path, init), 'state', body, signal);
-    this.#uploader = new Uploader(post, this.#shared);
+    this.#access = new Access(server, map, token, this.#platform.fetch);
+    this.#ways = new Ways(this.#access, this.#platform, this.#makeShared(), {
+      state: (state) => this.#became(state),
+      denied: (reason) => this.#emit('denied', { reason }),
+      epoch: (epoch) => this.#meet(epoch),
+    });
     const factory = typeof persistence === 'object' ? persistence : persistence ? this.#platform.indexedDB : undefined;
-    const name = deviceName(this.#server, map);
+    const name = deviceName(this.#access.server, map);
     this.#persistence = factory ? this.#makePersistence(factory, name) : null;
     // What the document has already is an edit like any other.
     if (hasContent(doc)) this.#edited(Y.encodeStateAsUpdate(doc));
     doc.on('update', this.#onUpdate);
     this.#tabs = this.#persistence ? this.#makeTabs(name) : null;
-    this.loaded = this.#load();
+    this.loaded = this.#persistence?.open() ?? Promise.resolve(false);
     for (const event of ['online', 'offline', 'pagehide']) this.#platform.events?.addEventListener(event, this);
     if (options.connect !== false) void this.#connectOnceLoaded();
   }
 
   get state(): ProviderState {
-    return this.#policy.state;
+    return this.#ways.state;
   }
 
   get device(): DeviceState {
@@ -158,17 +127,17 @@ export class MapweaveProvider {
   }
 
   connect(): void {
-    if (!this.#isDestroyed) this.#tell({ on: 'start' });
+    if (!this.#isDestroyed) this.#ways.tell({ on: 'start' });
   }
 
   disconnect(): void {
-    this.#tell({ on: 'stop' });
+    this.#ways.tell({ on: 'stop' });
   }
 
   /** A file of all edits that are not known to be on the server's disk (docs/unsent-edits.md), and a name for it. */
   exportUnsent(who = '', now = Date.now()): { name: string; bytes: Uint8Array<ArrayBuffer> } {
     const edits = this.#log.all().map(({ at, update }) => ({ at, update }));
-    const bytes = writeFile({ map: this.map, origin: this.#server, who, writtenAt: now, edits });
+    const bytes = writeFile({ map: this.map, origin: this.#access.server, who, writtenAt: now, edits });
     const day = new Date(now).toISOString().slice(0, 19).replaceAll(':', '-');
     return { name: `${this.map.replaceAll('/', '_')} ${day}${FILE_ENDING}`, bytes };
   }
@@ -189,8 +158,8 @@ export class MapweaveProvider {
         continue;
       }
       const edit = this.#log.add({ key: this.#nextKey(), at, update }, false);
-      Y.applyUpdate(this.doc, update, IMPORT);
       if (edit) this.#begin(edit);
+      Y.applyUpdate(this.doc, update, IMPORT);
     }
     return { ok: true, edits: edits.length - unreadable, unreadable };
   }
@@ -209,8 +178,8 @@ export class MapweaveProvider {
 
   /** For the platform's events. */
   handleEvent({ type }: Event): void {
-    if (type === 'offline') this.#tell({ on: 'networkGone' });
-    else if (type === 'online') this.#tell({ on: 'networkBack' });
+    if (type === 'offline') this.#ways.tell({ on: 'networkGone' });
+    else if (type === 'online') this.#ways.tell({ on: 'networkBack' });
     else {
       this.awareness?.setLocalState(null);
       void this.#persistence?.flush();
@@ -236,7 +205,9 @@ export class MapweaveProvider {
 
   #makePersistence(factory: IDBFactory, name: string): Persistence {
     const { random } = this.#platform;
-    return new Persistence({ factory, name, log: this.#log, doc: this.doc, random, changed: () => this.#changed() });
+    const apply = (stored: Stored) => this.#applyStored(stored);
+    const changed = () => this.#changed();
+    return new Persistence({ factory, name, log: this.#log, doc: this.doc, apply, changed, random });
   }
 
   #makeTabs(name: string): Tabs {
@@ -253,15 +224,13 @@ export class MapweaveProvider {
     );
   }
 
-  async #load(): Promise<boolean> {
-    const stored = await this.#persistence?.open();
-    if (!stored || this.#isDestroyed) return false;
-    this.#epoch = stored.about.epoch;
+  #applyStored({ content, edits, about }: Stored): void {
+    if (this.#isDestroyed) return;
+    this.#epoch ??= about.epoch;
     this.doc.transact(() => {
-      for (const update of stored.content) Y.applyUpdate(this.doc, update, DEVICE);
+      for (const update of content) Y.applyUpdate(this.doc, update, DEVICE);
     }, DEVICE);
-    for (const edit of stored.edits) this.#adopt(edit, DEVICE);
-    return stored.content.length > 0 || stored.edits.length > 0;
+    for (const edit of edits) this.#adopt(edit, DEVICE);
   }
 
   async #connectOnceLoaded(): Promise<void> {
@@ -286,7 +255,7 @@ export class MapweaveProvider {
   #begin(edit: Edit): void {
     this.#persistence?.writeEdit(edit);
     this.#tabs?.tellEdit(edit);
-    this.#send(edit);
+    this.#ways.send(edit);
     this.#changed();
   }
 
@@ -294,15 +263,10 @@ export class MapweaveProvider {
   #adopt(stored: StoredEdit, from: symbol): void {
     const edit = this.#log.add(stored, true);
     if (!edit) return;
+    // Before anything that its content may lead to: what is acknowledged goes by the order of numbers.
+    this.#ways.send(edit);
     Y.applyUpdate(this.doc, edit.update, from);
-    this.#send(edit);
     this.#changed();
-  }
-
-  #send(edit: Edit): void {
-    this.#socket?.send(edit);
-    if (this.#socket && !this.#socket.isAcknowledging) this.#askOneByOne();
-    this.#http?.send();
   }
 
   #stored(edits: Edit[], seq: number | null): void {
@@ -312,29 +276,7 @@ export class MapweaveProvider {
     this.#tabs?.tellStored(keys, seq);
     this.#emit('stored', { keys, seq });
     this.#changed();
-    if (this.#epoch === null) void this.#learnEpoch();
-  }
-
-  /** A map that was not there when we came has a log by now: which, the device has to know when it comes back. */
-  async #learnEpoch(): Promise<void> {
-    if (this.#isLearning || !this.#persistence) return;
-    this.#isLearning = true;
-    try {
-      const { signal } = this.#abort;
-      const answer = await this.#request('state', { method: 'HEAD', cache: 'no-store', signal });
-      this.#isMadeAnew(answer.headers.get('mapweave-epoch'));
-    } catch {
-      // The next edit that is stored asks again.
-    } finally {
-      this.#isLearning = false;
-    }
-  }
-
-  /** The socket says that an edit was refused, not which: POST says that of each. */
-  #askOneByOne(): void {
-    this.#uploader.run(this.#abort.signal).catch(() => {
-      // The socket is there all the same; the next edit or connection asks again.
-    });
+    if (this.#epoch === null && this.#persistence) void this.#ways.learnEpoch();
   }
 
   #nextKey(): string {
@@ -342,212 +284,23 @@ export class MapweaveProvider {
     return `${this.#page}.${`${this.#made}`.padStart(8, '0')}`;
   }
 
-  // --- the ways ---
-
-  #tell(event: PolicyEvent): void {
-    for (const effect of this.#policy.on(event)) this.#carryOut(effect);
-  }
-
-  #carryOut(effect: Effect): void {
-    switch (effect.do) {
-      case 'download':
-        return void this.#fetchState();
-      case 'cancelDownload':
-        return this.#downloadAbort?.abort();
-      case 'openSocket':
-        return void this.#openSocket();
-      case 'closeSocket':
-        return this.#closeSocket();
-      case 'openHttp':
-        return this.#openHttp();
-      case 'closeHttp':
-        return this.#closeHttp();
-      case 'renewToken':
-        this.#token = null;
-        return;
-      case 'setTimer':
-        return this.#setTimer(effect.name, effect.ms);
-      case 'clearTimer':
-        return clearTimeout(this.#timers.get(effect.name));
-      case 'tell':
-        return this.#became(effect.state);
-    }
-  }
-
-  #setTimer(name: TimerName, ms: number): void {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.set(
-      name,
-      setTimeout(() => this.#tell({ on: 'timer', name }), ms),
-    );
-  }
+  // --- the server ---
 
   #became(state: ProviderState): void {
-    if (state.kind === 'live') {
-      this.#isTokenFresh = false;
-      this.#download = null;
-      if (state.over === 'ws') this.#lastEventId = null;
-    }
     if (state.kind === 'offline' || state.kind === 'closed') this.#forgetOthers();
     this.#emit('state', state);
   }
 
-  async #fetchState(): Promise<void> {
-    this.#download ??= this.#newDownload();
-    const download = this.#download;
-    const abort = new AbortController();
-    this.#downloadAbort = abort;
-    const before = download.receivedBytes;
-    try {
-      const { update, epoch } = await download.attempt(abort.signal);
-      if (abort.signal.aborted) return;
-      this.#download = null;
-      if (this.#isMadeAnew(epoch)) return;
-      this.#shared.apply(update);
-      this.#tell({ on: 'downloaded' });
-    } catch (error) {
-      if (abort.signal.aborted) return;
-      const gained = download.receivedBytes > before;
-      const kept = download.receivedBytes > 0;
-      if (!this.#isAnswered(error)) this.#tell({ on: 'downloadFailed', reason: reasonOf(error), gained, kept });
-    }
-  }
-
-  #newDownload(): StateDownload {
-    const path = statePath(Y.encodeStateVector(this.doc));
-    return new StateDownload(
-      (headers, signal) => this.#request(path, { headers, signal, cache: 'no-store' }),
-      ({ receivedBytes, totalBytes }) => {
-        const now = Date.now();
-        if (now - this.#progressAt < PROGRESS_EVERY_MS) return;
-        this.#progressAt = now;
-        this.#tell({ on: 'progress', receivedBytes, totalBytes });
-      },
-    );
-  }
-
-  /** Whether the error says more than that it did not work, and that was dealt with. */
-  #isAnswered(error: unknown): boolean {
-    if (!(error instanceof HttpError)) return false;
-    const { problem } = error;
-    if (problem.name === '') {
-      if (problem.status !== 404 && problem.status !== 405) return false;
-      this.#tell({ on: 'downloadUnsupported' });
-    } else if (problem.status === 401) {
-      if (this.#mayRenew()) this.#tell({ on: 'downloadFailed', reason: problem.reason, gained: true, kept: false });
-      else this.#tell({ on: 'refused', code: 4401, reason: problem.reason });
-    } else if (isFinal(problem)) {
-      this.#tell({ on: 'refused', code: closeCodeOf(problem), reason: problem.reason });
-    } else return false;
-    return true;
-  }
-
   /** A map that was made anew under its old name must not get the content of the old one. */
-  #isMadeAnew(epoch: string | null): boolean {
+  #meet(epoch: string): boolean {
     const mapOf = (epoch: string) => epoch.slice(epoch.indexOf('.') + 1);
-    if (epoch !== null && this.#epoch !== null && mapOf(epoch) !== mapOf(this.#epoch)) {
+    if (this.#epoch !== null && mapOf(epoch) !== mapOf(this.#epoch)) {
       const reason = 'This map was deleted and made anew; this device has content of the one before.';
-      this.#tell({ on: 'refused', code: MADE_ANEW, reason });
-      return true;
+      this.#ways.tell({ on: 'refused', code: MADE_ANEW, reason });
+      return false;
     }
-    if (epoch !== null) {
-      this.#epoch = epoch;
-      this.#persistence?.setEpoch(epoch);
-    }
-    return false;
-  }
-
-  async #openSocket(): Promise<void> {
-    this.#isSocketWanted = true;
-    let token: string | null;
-    try {
-      token = await this.#currentToken();
-    } catch {
-      return this.#tell({ on: 'socketLost', reason: 'no token can be had', code: 0, stage: 'opening' });
-    }
-    if (!this.#isSocketWanted || this.#socket) return;
-    const path = this.map.split('/').map(encodeURIComponent).join('/');
-    const query = token === null ? '' : `?token=${encodeURIComponent(token)}`;
-    const url = `${this.#server.replace(/^http/, 'ws')}/ws/${path}${query}`;
-    const socket = new SocketLink(url, this.#platform.WebSocket, this.#shared, {
-      live: () => this.#tell({ on: 'socketLive' }),
-      lost: (end) => {
-        this.#closeSocket();
-        this.#tell({ on: 'socketLost', ...end });
-      },
-      denied: (reason) => {
-        this.#log.forgive();
-        this.#emit('denied', { reason });
-        this.#askOneByOne();
-      },
-    });
-    this.#socket = socket;
-  }
-
-  #closeSocket(): void {
-    this.#isSocketWanted = false;
-    this.#socket?.close();
-    this.#socket = null;
-    this.#unsend();
-  }
-
-  #openHttp(): void {
-    this.#log.forgive();
-    this.#http = new HttpLink((path, init) => this.#request(path, init), this.#lastEventId, this.#shared, {
-      live: () => this.#tell({ on: 'httpLive' }),
-      lost: (reason) => {
-        this.#closeHttp();
-        this.#tell({ on: 'httpLost', reason });
-      },
-      refused: (code, reason) => this.#tell({ on: 'refused', code, reason }),
-      unauthorized: (reason) => {
-        this.#closeHttp();
-        if (this.#mayRenew()) this.#tell({ on: 'httpLost', reason });
-        else this.#tell({ on: 'refused', code: 4401, reason });
-      },
-    });
-  }
-
-  #closeHttp(): void {
-    this.#lastEventId = this.#http?.lastId ?? this.#lastEventId;
-    this.#http?.close();
-    this.#http = null;
-    this.#unsend();
-  }
-
-  /** What was on a way that is gone is on the device only, unless there is another way. */
-  #unsend(): void {
-    if (this.#socket || this.#http) return;
-    this.#log.unsend();
-    this.#changed();
-  }
-
-  async #request(path: string, init: RequestInit): Promise<Response> {
-    const headers = new Headers(init.headers);
-    const token = await this.#currentToken();
-    if (token !== null) headers.set('authorization', `Bearer ${token}`);
-    const { fetch } = this.#platform;
-    return fetch(`${this.#server}/api/v1/maps/${encodeURIComponent(this.map)}/${path}`, { ...init, headers });
-  }
-
-  async #currentToken(): Promise<string | null> {
-    if (!this.#getToken) return null;
-    this.#token ??= this.#getToken();
-    const token = this.#token;
-    try {
-      return await token;
-    } catch (error) {
-      // The next attempt asks again.
-      if (this.#token === token) this.#token = null;
-      throw error;
-    }
-  }
-
-  /** Whether another token may help: once, until something worked. */
-  #mayRenew(): boolean {
-    if (!this.#getToken || this.#isTokenFresh) return false;
-    this.#isTokenFresh = true;
-    this.#token = null;
+    this.#epoch = epoch;
+    this.#persistence?.setEpoch(epoch);
     return true;
   }
 
@@ -578,10 +331,8 @@ export class MapweaveProvider {
   #detach(): void {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.disconnect();
+    this.#ways.close();
     this.#listeners.clear();
-    this.#abort.abort();
-    for (const timer of this.#timers.values()) clearTimeout(timer);
     for (const event of ['online', 'offline', 'pagehide']) this.#platform.events?.removeEventListener(event, this);
     this.doc.off('update', this.#onUpdate);
     this.#tabs?.close();
@@ -593,29 +344,6 @@ const DEVICE = Symbol('from the device');
 const TAB = Symbol('from another page');
 const IMPORT = Symbol('from a file');
 
-const PAGE_ID_LENGTH = 12;
-
 function hasContent(doc: Y.Doc): boolean {
   return Y.encodeStateVector(doc).length > 1;
-}
-
-/** Random; sorts pages by when they began, roughly. */
-function pageId(): string {
-  const random = crypto.getRandomValues(new Uint8Array(PAGE_ID_LENGTH));
-  const digits = Array.from(random, (byte) => (byte % 36).toString(36)).join('');
-  return `${Date.now().toString(36).padStart(9, '0')}${digits}`;
-}
-
-function ownPlatform(): Platform {
-  const { indexedDB, BroadcastChannel, navigator } = globalThis as Partial<typeof globalThis>;
-  const canListen = typeof globalThis.addEventListener === 'function';
-  return {
-    fetch: (...request) => globalThis.fetch(...request),
-    WebSocket: globalThis.WebSocket,
-    indexedDB,
-    BroadcastChannel,
-    locks: navigator?.locks,
-    events: canListen ? globalThis : undefined,
-    random: Math.random,
-  };
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::Refusal;
+use crate::limits::MAPS_PER_SOCKET_MAX;
+use crate::session::{Access, Refusal};
 use crate::varint::Writer;
 
 /// One item: client 7 sets "k" in the root type "map" to null.
@@ -43,17 +44,21 @@ impl Socket {
     /// Says something and lets every map in that is asked for.
     fn says(&mut self, frame: Bytes) -> Vec<SocketEffect> {
         let mut out = self.handle(SocketEvent::Frame(frame));
-        let entering: Vec<LaneId> = out
-            .iter()
-            .filter_map(|effect| match effect {
-                SocketEffect::Enter { lane, .. } => Some(*lane),
-                _ => None,
-            })
-            .collect();
-        for lane in entering {
-            out.extend(self.handle(SocketEvent::Entered(lane, self.access)));
+        for answer in self.answers(&out) {
+            out.extend(self.handle(answer));
         }
         out
+    }
+
+    /// Everybody is let in, and every new token is good.
+    fn answers(&self, out: &[SocketEffect]) -> Vec<SocketEvent> {
+        let granted = granted(self.access);
+        let answer = |effect: &SocketEffect| match effect {
+            SocketEffect::Enter { lane, .. } => Some(SocketEvent::Entered(*lane, granted)),
+            SocketEffect::Renew { lane, .. } => Some(SocketEvent::Renewed(*lane, granted)),
+            _ => None,
+        };
+        out.iter().filter_map(answer).collect()
     }
 
     fn attach(&mut self, name: &str) -> LaneId {
@@ -74,6 +79,11 @@ impl Socket {
     fn lane(&mut self, lane: LaneId, event: Event) -> Vec<SocketEffect> {
         self.handle(SocketEvent::Lane(lane, event))
     }
+}
+
+fn granted(access: Access) -> Granted {
+    let expires_ms = None;
+    Granted { access, expires_ms }
 }
 
 fn token(name: &str, version: Option<&str>) -> Bytes {
@@ -373,7 +383,10 @@ fn a_token_for_an_attached_map_is_granted_and_changes_nothing() {
     let a = socket.sync("a");
     socket.says(update("a", &UPDATE));
     let out = socket.says(token("a", None));
-    assert!(matches!(&out[..], [SocketEffect::Send(lane, _)] if *lane == a));
+    assert!(matches!(
+        &out[..],
+        [SocketEffect::Renew { .. }, SocketEffect::Send(lane, _)] if *lane == a
+    ));
     let out = socket.lane(a, Event::Settled { upto: 2 });
     assert_eq!(sent(&out), [answer("a", Answer::Applied)]);
 }
