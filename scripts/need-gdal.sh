@@ -1,5 +1,3 @@
 #!/usr/bin/env bash
-# The acceptance tests of the formats need GDAL, which the Python package pyogrio brings along; makes an environment for it in target/gdal.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-exec scripts/need-venv.sh target/gdal tests/formats/requirements.txt "the tests of the formats"
+# The acceptance tests of the formats need GDAL, which the Python package pyogrio brings along.
+exec "$(dirname "$0")/need-venv.sh" gdal tests/formats/requirements.txt "GDAL (pyogrio) for the tests of the formats"

@@ -46,6 +46,7 @@ in_web() { (cd web && "$@"); }
 step format cargo fmt --all --check
 step web-lint in_web npm run --silent lint
 step web-types in_web npm run --silent types
+step defects scripts/check-defects.sh
 step clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 step doc env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 [ "${1:-}" = lint ] && exit 0

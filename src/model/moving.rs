@@ -186,8 +186,9 @@ impl Delta {
         let changed = changed.map(|(_, key, _)| key);
         let whole = self.whole.iter().filter(|(keyed, _)| of_feature(keyed));
         let whole = whole.flat_map(|(_, entries)| entries.keys());
-        let fid = |key: &Box<str>| key.split('/').next().unwrap_or_default().into();
-        changed.chain(whole).map(fid).collect()
+        let keys = changed.chain(whole);
+        keys.map(|key| key.split('/').next().unwrap_or_default().into())
+            .collect()
     }
 
     /// About how many bytes it keeps: keys, values and what holds them.

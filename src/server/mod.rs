@@ -34,6 +34,7 @@ mod unfinished;
 mod upload;
 mod verify;
 mod ws;
+mod ysweet;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use super::document::UPDATE_MEDIA_TYPE;
 use super::entrance::{Caller, caller};
 use super::events::Key;
 use super::maps::{JSON_MEDIA_TYPE, existing};
+use super::methods;
 use super::problem::Problem;
 use super::routes::{Answer, answer, with};
 use super::state::{App, map_name};
@@ -48,7 +49,7 @@ pub fn routes(
 ) -> BoxedFilter<(warp::reply::Response,)> {
     let at = |name: &'static str| map.clone().and(warp::path(name)).and(warp::path::end());
     let who = at("people")
-        .and(warp::get())
+        .and(methods::get())
         .and(caller())
         .and(with(app))
         .then(|map, caller, app| answer(who(app, caller, map)));
@@ -59,12 +60,12 @@ pub fn routes(
             .and(caller())
             .and(with(app))
     };
-    let show = at("presence").and(warp::post()).and(sent()).then(
+    let show = at("presence").and(methods::post()).and(sent()).then(
         |map, query, media_type, body, caller, app| {
             answer(show(app, caller, (map, query), media_type, body))
         },
     );
-    let tell = at("messages").and(warp::post()).and(sent()).then(
+    let tell = at("messages").and(methods::post()).and(sent()).then(
         |map, query, media_type, body, caller, app| {
             answer(tell(app, caller, (map, query), media_type, body))
         },

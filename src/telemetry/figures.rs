@@ -100,6 +100,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Counter, "mapweave_updates_refused_total", &[], "Updates that were refused, each answered with a reason"),
     figure(Counter, "mapweave_uploads_gave_way_total", &[], "Large uploads given up because they were slow and another one needed the place"),
     figure(Counter, "mapweave_uploads_spooled_total", &[], "Bodies too large for one update, which waited in a file"),
+    figure(Counter, "mapweave_webhook_events_total", &["outcome"], "Events that a webhook was to be told: `taken`, `refused`, `unreachable` (given up after eight tries), `dropped` (too many waited)"),
 ];
 
 /// Makes every figure known by its meaning, and those that have one series visible from the start, so that an alert

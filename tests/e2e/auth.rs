@@ -73,7 +73,7 @@ fn entrances(map: &str) -> Vec<(&'static str, Request)> {
         ("viewer", Request::get(&of("/problems/f"))),
         ("viewer", Request::get(&of("/events"))),
         ("viewer", Request::upgrade(&format!("/ws/{map}"))),
-        ("editor", empty_update(map)),
+        ("editor", update(map)),
         ("editor", with("POST", "/features", GEOJSON, feature)),
         ("editor", with("PUT", "/features/f", GEOJSON, feature)),
         (
@@ -746,8 +746,8 @@ async fn a_service_of_the_operator_s_is_asked_about_tokens_of_others() {
         )
         .await;
     assert_eq!(ask("t2", read()).await, 200);
-    assert_eq!(ask("t2", empty_update("m")).await, 403);
-    assert_eq!(ask("t2", empty_update("n")).await, 403);
+    assert_eq!(ask("t2", update("m")).await, 403);
+    assert_eq!(ask("t2", update("n")).await, 403);
     service.says("403 Forbidden", &json!({})).await;
     assert_eq!(ask("t3", read()).await, 403);
     service.says("401 Unauthorized", &json!({})).await;

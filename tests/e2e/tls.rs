@@ -102,14 +102,13 @@ async fn commands_trust_an_authority_a_fingerprint_or_nobody() {
     let server = Server::with(&[OWN]).await;
     let url = format!("https://{}", server.address());
     let ca = authority(&server).to_str().unwrap().to_owned();
-    let told = server.log().join("\n");
-    let pin = told
-        .split_once("--pin ")
-        .unwrap()
-        .1
-        .split_whitespace()
-        .next()
-        .unwrap();
+    let pin = until("the server says its fingerprint", || {
+        let told = server.log().join("\n");
+        let (_, behind) = told.split_once("--pin ")?;
+        behind.split_whitespace().next().map(str::to_owned)
+    })
+    .await;
+    let pin = pin.as_str();
     server
         .mapweave(&["maps", "--server", &url, "--ca", &ca])
         .await

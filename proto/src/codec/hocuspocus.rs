@@ -243,9 +243,9 @@ pub fn encode_answer(address: &Address, answer: &Answer) -> Bytes {
     }
 }
 
-/// The text of [`Answer::Why`]: `{"mapweave":"refused","reason":"…","kept":false}`.
+/// The text of [`Answer::Why`], a notice as the server's others are: `{"mapweave":1,"kind":"denied","reason":"…","kept":false}`.
 fn why(reason: &str, kept: bool) -> String {
-    let mut text = String::from(r#"{"mapweave":"refused","reason":""#);
+    let mut text = String::from(r#"{"mapweave":1,"kind":"denied","reason":""#);
     for character in reason.chars() {
         match character {
             '"' | '\\' => text.extend(['\\', character]),
@@ -378,7 +378,7 @@ mod tests {
             reason: "no \"x\"\n".into(),
             kept: true,
         };
-        let said = br#"{"mapweave":"refused","reason":"no \"x\" ","kept":true}"#;
+        let said = br#"{"mapweave":1,"kind":"denied","reason":"no \"x\" ","kept":true}"#;
         assert_eq!(
             answer(&why),
             [&[1, b'A', 5, said.len() as u8], &said[..]].concat()

@@ -275,6 +275,10 @@ impl Session {
 
     /// What the peer may do from now on. What it sent before was judged by what held then.
     pub fn permit(&mut self, access: Access) {
+        if access != self.access {
+            // What is refused from now on is refused for another reason.
+            self.told = Told::default();
+        }
         self.access = access;
     }
 

@@ -43,6 +43,8 @@ async function haproxy(t, backend, ports, { folder, cert, key }, idle) {
   const both = join(folder, 'haproxy.pem');
   writeFileSync(both, Buffer.concat([readFileSync(cert), readFileSync(key)]), { mode: 0o600 });
   const file = write(folder, 'haproxy.cfg', idle, {
+    // As many connections as a test needs, since the limit of open files may be low.
+    'maxconn 20000': 'maxconn 500',
     'bind :80\n': `bind 127.0.0.1:${ports.plain}\n`,
     'bind :443 ssl crt /etc/haproxy/certs/ ': `bind 127.0.0.1:${ports.secure} ssl crt ${both} `,
     '127.0.0.1:8080': `127.0.0.1:${backend}`,

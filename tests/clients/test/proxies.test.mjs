@@ -58,10 +58,13 @@ for (const kind of Object.keys(PROXIES)) {
     await until('the proxy finds the server', async () => (await ask('GET', '/readyz')).status === 200);
     const ann = open(t, url, made.ca, 'quiet');
     await until('the client is synced', () => ann.synced);
+    ann.doc.getMap('feat').set('first', 'edit');
+    const path = '/api/v1/maps/quiet';
+    await until('the map is there', async () => (await ask('GET', path)).status === 200);
     const socket = ann.ws;
     let [messages, beats, text, ended] = [0, 0, '', false];
     socket.addEventListener('message', () => messages++);
-    const stream = listen(t, url, made.ca, '/api/v1/maps/quiet/events', (chunk) => {
+    const stream = listen(t, url, made.ca, `${path}/events`, (chunk) => {
       beats++;
       text += chunk;
     });
@@ -86,7 +89,11 @@ function open(t, url, ca, map) {
     WebSocketPolyfill: Socket,
     disableBc: true,
   });
-  t.after(() => provider.destroy());
+  t.after(() => {
+    provider.destroy();
+    provider.awareness.destroy();
+    doc.destroy();
+  });
   return provider;
 }
 
@@ -112,6 +119,7 @@ function listen(t, url, ca, path, heard) {
   return new Promise((resolve, reject) => {
     const headers = { accept: 'text/event-stream' };
     const asked = request(url + path, { ca, localAddress: FROM, headers, agent: false }, (answer) => {
+      assert.equal(answer.statusCode, 200);
       answer.setEncoding('utf8');
       answer.on('data', heard);
       resolve(answer);

@@ -70,7 +70,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     commenter.doc.getMap('feat').set('mine too', 1);
     await until('the commenter hears why', () => commenter.stateless.length > 0);
     const why = JSON.parse(commenter.stateless[0]);
-    assert.equal(why.mapweave, 'refused');
+    assert.equal(why.kind, 'denied');
     assert.equal(why.kept, false);
     assert.match(why.reason, /notes only/);
     assert.ok(commenter.unsynced > 0);

@@ -90,6 +90,11 @@ impl Process {
         kib << 10
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the state of a child")

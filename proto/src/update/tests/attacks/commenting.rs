@@ -260,8 +260,11 @@ fn structs() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A client, how far before its next clock it begins, structs, and deletions of its clocks.
+type Attempt = (u64, i8, Vec<Vec<u8>>, Vec<(u64, u64)>);
+
 /// An update that a commenter may try: structs of several clients from about where the map has come to, and deletions.
-fn attempts() -> impl Strategy<Value = Vec<(u64, i8, Vec<Vec<u8>>, Vec<(u64, u64)>)>> {
+fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     let behind = prop_oneof![6 => Just(0i8), 1 => -2i8..3];
     let structs = prop::collection::vec(structs(), 0..4);
     let ranges = prop::collection::vec((0u64..9, 1u64..3), 0..2);
