@@ -18,6 +18,10 @@
 #[path = "hostile/attacks.rs"]
 mod attacks;
 #[path = "../tests/e2e/harness/mod.rs"]
+#[allow(
+    unused_imports,
+    reason = "a benchmark needs less of the harness than the tests"
+)]
 mod harness;
 #[path = "hostile/honest.rs"]
 mod honest;

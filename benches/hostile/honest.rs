@@ -216,10 +216,11 @@ fn watch(doc: &Doc, update: &[u8], seen: &mut [f64], shared: &Shared) {
         .unwrap();
     let now = micros(shared.began.elapsed());
     for (number, seen) in seen.iter_mut().enumerate() {
-        let Some(Out::Any(yrs::Any::Number(written))) = feat.get(&txn, &format!("person{number}"))
-        else {
-            continue;
+        let value = match feat.get(&txn, &format!("person{number}")) {
+            Some(Out::Any(value)) => f64::try_from(value),
+            _ => continue,
         };
+        let Ok(written) = value else { continue };
         if written > *seen {
             *seen = written;
             let took = now.saturating_sub(written as u64);
