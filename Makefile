@@ -10,6 +10,8 @@ LISTEN ?= 127.0.0.1:8080
 CHROMIUM ?= /usr/bin/chromium
 CRASH_ROUNDS ?= 200
 POWER_CUTS ?= 200
+KILL_ROUNDS ?= 100
+MATRIX ?=
 FUZZ_ITERATIONS ?= 20000
 ROUNDS ?= 2500
 SEED ?=
@@ -20,7 +22,7 @@ PROVIDER_SOURCES := $(shell find web/src/provider -type f -not -name '*.test.ts'
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal need-space need-node need-cargo
+.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal kosoku pycrdt proxies need-space need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +34,12 @@ test: SPACE_GIB := 8
 run: need-space release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
 	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
 
-test: need-space need-cargo web demo-data client-tests chromium gdal ## Install what the tests need and run every test, cheap ones first
+test: need-space need-cargo web demo-data client-tests chromium gdal kosoku pycrdt proxies ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
 bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
 	@mkdir -p bench-results
-	@for bench in store geometry model formats; do \
+	@for bench in store geometry model formats hostile; do \
 	  cargo bench --locked -p mapweave --bench $$bench > bench-results/$$bench.txt || exit 1; \
 	  cat bench-results/$$bench.txt; \
 	  tail -n 1 bench-results/$$bench.txt > bench-results/$$bench.json; \
@@ -47,6 +49,14 @@ bench: release ## Measure appends, restarts, the spatial index, checks and docum
 crash: need-cargo web ## Kill the server under load CRASH_ROUNDS times (200), cut the power POWER_CUTS times (200)
 	CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --locked -p mapweave --test e2e -- --nocapture crash
 	POWER_CUTS=$(POWER_CUTS) cargo test --locked -p mapweave-storage -- --nocapture power
+
+crash-clients: need-cargo web client-tests ## Kill the server KILL_ROUNDS times (100) under stock Hocuspocus and y-sweet clients that say what is saved
+	cargo build --locked
+	cd tests/clients && MAPWEAVE_BIN="$(abspath $(TARGET))/debug/mapweave" KILL_ROUNDS=$(KILL_ROUNDS) node --test test/kill-rounds.test.mjs
+
+interop: need-cargo web client-tests pycrdt ## Put every stock client through every scenario and print the table; MATRIX=y-sweet or MATRIX=idle for a part
+	cargo build --locked
+	cd tests/clients && MAPWEAVE_BIN="$(abspath $(TARGET))/debug/mapweave" MATRIX="$(MATRIX)" node --test test/matrix.test.mjs
 
 converge: need-cargo client-tests ## Let Rust, Yjs 13 and Yjs 14 edit maps at random for ROUNDS scenarios (2500), from SEED on
 	cargo build --locked -p mapweave-sim --bin mapweave-replica
@@ -101,6 +111,12 @@ chromium:
 
 gdal:
 	@scripts/need-gdal.sh
+
+kosoku:
+	@scripts/need-kosoku.sh
+
+pycrdt:
+	@scripts/need-pycrdt.sh
 
 proxies:
 	@scripts/need-proxies.sh

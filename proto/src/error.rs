@@ -1,8 +1,15 @@
 //! What can be wrong with bytes from a peer, and why a connection ends.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::limits::CLOSE_REASON_BYTES_MAX;
+
+/// The close code of what exceeds its bound.
+pub const TOO_LARGE_CODE: u16 = 4413;
+
+/// Close codes after which a client should not come back as it is; older clients do not know that.
+pub const TERMINAL_CODES: RangeInclusive<u16> = 4400..=4499;
 
 /// What is wrong at one place of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +151,7 @@ impl CloseReason {
             Self::BadToken => 4401,
             Self::Forbidden => 4403,
             Self::Deleted => 4404,
-            Self::TooLarge { .. } => 4413,
+            Self::TooLarge { .. } => TOO_LARGE_CODE,
             Self::Corrupt(_) => 4422,
             Self::TokenExpired => 4501,
             Self::Unavailable(_) => 4503,
@@ -156,7 +163,7 @@ impl CloseReason {
 
     /// Whether a client should give up instead of coming back.
     pub fn is_terminal(&self) -> bool {
-        (4400..4500).contains(&self.code())
+        TERMINAL_CODES.contains(&self.code())
     }
 
     /// The text beside the code, at most [`CLOSE_REASON_BYTES_MAX`] bytes.

@@ -49,7 +49,7 @@ mod varint;
 
 pub use awareness::{AwarenessEntry, AwarenessUpdate};
 pub use codec::{hocuspocus, yws};
-pub use error::{CloseReason, DecodeError, Fault, Malformed};
+pub use error::{CloseReason, DecodeError, Fault, Malformed, TERMINAL_CODES, TOO_LARGE_CODE};
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
 pub use session::{

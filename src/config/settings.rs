@@ -271,6 +271,9 @@ settings! {
         unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
         /// How long a client may take for the head of a request, in seconds.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
+        /// A connection that is closed for good (codes 4400 to 4499) is told so after so long, in seconds: older clients
+        /// come back at once whatever the code, and would send again and again what was refused.
+        refusal_pause_s: u64 = 2, Rule::Seconds { min: 0, max: 60 };
         /// TLS handshakes that go on at once. Where there are more, the oldest is cut off; each has
         /// `limits.header_timeout_s`.
         handshakes_max: usize = 1_024, Rule::Count { min: 1, max: 1_000_000 };

@@ -37,6 +37,15 @@ pub const MAPS_MAX: usize = 100_000;
 /// Messages that wait to be sent, beyond which nothing more is read.
 pub const OUT_MAX: usize = 1_024;
 
+/// Most logs that all maps of the other end name together.
+pub const THEIR_LOGS_MAX: usize = 1 << 20;
+
+/// Maps that are looked into at once …
+const VERIFYING_MAX: usize = 8;
+
+/// … and states that are asked for and not yet sent.
+const ASKED_MAX: usize = 64;
+
 /// Says which maps may pass over a connection.
 pub type Allow = Arc<dyn Fn(&MapName) -> bool + Send + Sync>;
 
@@ -185,6 +194,13 @@ pub struct Link {
     flight_bytes: usize,
     sent_batches: u64,
     states: VecDeque<(DocId, Seq, Bytes)>,
+    /// Maps of the other end to be looked into, with those here; and how many are being looked into.
+    to_verify: VecDeque<(DocId, DocId)>,
+    verifying: usize,
+    /// States that are being encoded for the other end.
+    encoding: usize,
+    /// Logs named in all offers.
+    their_logs: usize,
     receiving: Option<Receiving>,
     received_batches: u64,
     arrived: VecDeque<Arrived>,
@@ -245,6 +261,10 @@ impl Link {
             flight_bytes: 0,
             sent_batches: 0,
             states: VecDeque::new(),
+            to_verify: VecDeque::new(),
+            verifying: 0,
+            encoding: 0,
+            their_logs: 0,
             receiving: None,
             received_batches: 0,
             arrived: VecDeque::new(),
@@ -369,8 +389,12 @@ impl Link {
                 Ok(())
             }
             Message::Ask { doc, vector } => {
-                let asked = |task: &Task| matches!(task, Task::State { doc: of, .. } if *of == doc);
-                if self.local.contains_key(&doc) && !self.tasks.iter().any(asked) {
+                let asked = |task: &&Task| matches!(task, Task::State { .. });
+                let waiting = self.tasks.iter().filter(asked).count();
+                if waiting + self.encoding + self.states.len() >= ASKED_MAX {
+                    return Err(LinkError::Protocol("it asks for more states than it may"));
+                }
+                if self.local.contains_key(&doc) {
                     self.tasks.push_back(Task::State { doc, vector });
                 }
                 Ok(())
@@ -403,9 +427,12 @@ impl Link {
     /// The next thing to do, if there is one now. Several may be under way, of each kind one.
     pub fn next_task(&mut self) -> Option<Task> {
         if let Some(task) = self.tasks.pop_front() {
+            self.encoding += usize::from(matches!(task, Task::State { .. }));
             return Some(task);
         }
-        self.next_take().or_else(|| self.next_read())
+        self.next_take()
+            .or_else(|| self.next_verify())
+            .or_else(|| self.next_read())
     }
 
     /// Whether more should be read from the other end: it takes what is said to it.

@@ -12,7 +12,7 @@ use mapweave_storage::{Origin, Protocol};
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Rejection};
 
-use super::accept::PeerAddress;
+use super::accept::{PeerAddress, Scheme};
 use super::problem::Problem;
 use super::state::{App, map_name};
 use crate::auth::{Passport, Permit, Refused, Role, Secret, Who};
@@ -23,6 +23,8 @@ use crate::room::{IfUnknown, RoomHandle};
 pub struct Caller {
     /// The other end of the connection.
     pub address: PeerAddress,
+    /// How their request was sent, as they see it.
+    pub scheme: Scheme,
     token: Secret,
     /// Somebody passed the request on, so that the other end of the connection is not who asks.
     forwarded: bool,
@@ -40,7 +42,7 @@ pub struct Entered {
 const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 impl Caller {
-    /// The sender of a request with these headers and this query. `Authorization: Bearer` goes before `?token=`.
+    /// The sender of a plain request with these headers and this query. `Authorization: Bearer` goes before `?token=`.
     pub fn new(address: PeerAddress, headers: &HeaderMap, query: &str) -> Self {
         let authorization = headers.get(header::AUTHORIZATION);
         let bearer = authorization
@@ -50,6 +52,7 @@ impl Caller {
             .map(|(_, token)| Secret::new(token.trim()));
         Self {
             address,
+            scheme: Scheme::Http,
             token: bearer.or_else(|| token_in(query)).unwrap_or_default(),
             forwarded: FORWARDING.iter().any(|name| headers.contains_key(*name)),
         }
@@ -58,6 +61,16 @@ impl Caller {
     /// Their token, if they sent one.
     pub fn token(&self) -> Option<&str> {
         Some(self.token.expose()).filter(|token| !token.is_empty())
+    }
+
+    /// The server as they reach it, by `plain` (`http` or `ws`) or, where that is so, by TLS. The host was checked before.
+    pub fn base_url(&self, headers: &HeaderMap, plain: &str) -> Option<String> {
+        let host = headers.get(header::HOST)?.to_str().ok()?;
+        let secure = match self.scheme {
+            Scheme::Http => "",
+            Scheme::Https => "s",
+        };
+        Some(format!("{plain}{secure}://{host}"))
     }
 
     /// Where they are.
@@ -86,9 +99,15 @@ impl Caller {
 /// Tells a route who sends the request.
 pub(super) fn caller() -> impl Filter<Extract = (Caller,), Error = Rejection> + Clone {
     warp::ext::get::<PeerAddress>()
+        .and(warp::ext::get::<Scheme>())
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
-        .map(|address, headers: HeaderMap, query: String| Caller::new(address, &headers, &query))
+        .map(
+            |address, scheme, headers: HeaderMap, query: String| Caller {
+                scheme,
+                ..Caller::new(address, &headers, &query)
+            },
+        )
 }
 
 /// The query without what must not be repeated to anybody; as it was, where there is nothing of that.

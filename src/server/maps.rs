@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use mapweave_proto::{DocId, MapName};
 use mapweave_storage::{Kind, MapEntry, NewRecord, Origin, Protocol};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::Reply;
@@ -98,12 +99,8 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
     media_type: Option<String>,
     body: impl Stream<Item = Result<B, E>>,
 ) -> Result<impl Reply, Problem> {
-    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
     app.greet(&caller)?;
-    let body = upload::collect(&app, body, JSON_BYTES_MAX).await?;
-    let new: NewMap = serde_json::from_slice(&body).map_err(|error| {
-        Problem::bad_request(format!("the body is not as it should be: {error}"))
-    })?;
+    let new: NewMap = json_body(&app, (media_type, body)).await?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
     let permit = app.permit(&caller, &name, Role::Editor).await?;
     app.check_writable()?;
@@ -132,6 +129,20 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
         header::LOCATION,
         location,
     ))
+}
+
+/// Takes in a small JSON body, with what its header says it is.
+///
+/// # Errors
+/// Where it is of another media type, too large, breaks off or is not of the form `T`.
+pub(super) async fn json_body<T: DeserializeOwned, B: Buf, E: std::fmt::Display>(
+    app: &App,
+    (media_type, body): (Option<String>, impl Stream<Item = Result<B, E>>),
+) -> Result<T, Problem> {
+    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
+    let body = upload::collect(app, body, JSON_BYTES_MAX).await?;
+    serde_json::from_slice(&body.bytes)
+        .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 
 /// GET `/api/v1/maps/{map}`.

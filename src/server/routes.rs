@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 
+use mapweave_storage::Protocol;
 use warp::filters::BoxedFilter;
 use warp::hyper::upgrade::OnUpgrade;
 use warp::path::{Peek, Tail};
@@ -16,7 +17,7 @@ use super::import::{self, ImportQuery};
 use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
-use super::{hocuspocus, maps, page, relay, share, socket, status};
+use super::{hocuspocus, maps, page, relay, share, socket, status, ysweet};
 
 pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
@@ -25,6 +26,8 @@ pub fn routes(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
     sockets(app)
+        .or(ysweet::routes(app))
+        .unify()
         .or(api(app))
         .unify()
         .or(plain(app))
@@ -54,8 +57,8 @@ fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(with(app))
         .then(
             |tail: Tail, method, headers, on_upgrade, caller, app| async move {
-                let path = tail.as_str();
-                let upgraded = socket::upgrade(app, caller, path, &method, &headers, on_upgrade);
+                let at = (tail.as_str(), Protocol::YWebsocket);
+                let upgraded = socket::upgrade(app, caller, at, &method, &headers, on_upgrade);
                 reply(upgraded.await)
             },
         );
@@ -177,10 +180,13 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(methods::get())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::optional("accept"))
         .and(warp::header::optional("last-event-id"))
         .and(caller())
         .and(with(app))
-        .then(|map, query, id, caller, app| answer(events(app, caller, map, query, id)));
+        .then(|map, query, accept, id, caller, app| {
+            answer(events(app, caller, map, query, (accept, id)))
+        });
     let upstream = v1()
         .and(warp::path("upstream"))
         .and(end())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use mapweave_proto::MapName;
 use mapweave_storage::Protocol;
@@ -13,7 +13,6 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Reply};
 
-use super::accept::Scheme;
 use super::entrance::{Caller, caller};
 use super::methods;
 use super::problem::Problem;
@@ -74,13 +73,10 @@ pub fn routes(
         .and(end())
         .and(methods::post())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Scheme>())
         .and(warp::body::stream())
         .and(caller())
         .and(with(app))
-        .then(|map, headers, scheme, body, caller, app| {
-            answer(make(app, caller, map, (headers, scheme), body))
-        });
+        .then(|map, headers, body, caller, app| answer(make(app, caller, map, headers, body)));
     let list = links()
         .and(end())
         .and(methods::get())
@@ -128,7 +124,7 @@ async fn make<B: Buf, E: std::fmt::Display>(
     app: Arc<App>,
     caller: Caller,
     segment: String,
-    (headers, scheme): (HeaderMap, Option<Scheme>),
+    headers: HeaderMap,
     body: impl Stream<Item = Result<B, E>>,
 ) -> Result<impl Reply, Problem> {
     let map = map_name(&segment)?;
@@ -163,7 +159,10 @@ async fn make<B: Buf, E: std::fmt::Display>(
     let (link, token) = app.gate.share(wish, origin).await?;
     let mut told = told(&link);
     if let Value::Object(told) = &mut told {
-        told.insert("url".to_owned(), url(&headers, scheme, &map, &token).into());
+        told.insert(
+            "url".to_owned(),
+            url(&caller, &headers, &map, &token).into(),
+        );
         told.insert("token".to_owned(), token.into());
     }
     Ok(warp::reply::with_header(
@@ -246,8 +245,8 @@ async fn read<T: DeserializeOwned, B: Buf, E: std::fmt::Display>(
 ) -> Result<T, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE);
     upload::require(media_type.and_then(|value| value.to_str().ok()), MEDIA_TYPE)?;
-    let body: Bytes = upload::collect(app, body, BODY_BYTES_MAX).await?;
-    serde_json::from_slice(&body)
+    let body = upload::collect(app, body, BODY_BYTES_MAX).await?;
+    serde_json::from_slice(&body.bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 
@@ -271,15 +270,8 @@ fn shown(revocation: &Revocation) -> Value {
 }
 
 /// The page of the map as the caller reaches it. What is said of the host was checked before.
-fn url(headers: &HeaderMap, scheme: Option<Scheme>, map: &MapName, token: &str) -> String {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let scheme = match scheme {
-        Some(Scheme::Https) => "https",
-        Some(Scheme::Http) | None => "http",
-    };
-    let host = host.map_or(String::new(), |host| format!("{scheme}://{host}"));
+fn url(caller: &Caller, headers: &HeaderMap, map: &MapName, token: &str) -> String {
+    let host = caller.base_url(headers, "http").unwrap_or_default();
     format!("{host}/m/{}#token={token}", map.to_path_segment())
 }
 

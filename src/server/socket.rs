@@ -1,9 +1,8 @@
-//! `/ws/{map}`: the y-websocket protocol.
+//! `/ws/{map}`: the y-websocket protocol, whose sockets are y-sweet's, too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use mapweave_proto::{CloseReason, SessionId, SessionLimits};
 use mapweave_storage::{Origin, Protocol};
 use tracing::Instrument;
@@ -14,14 +13,11 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::quota::Whose;
+use super::stalling::Watched;
 use super::state::{App, Places, SocketPlace, map_name};
 use super::stream::Stream;
-use super::ws::{Connection, Peering, switching_protocols, turn_away};
+use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
 use crate::room::{EnterError, IfUnknown};
-
-/// How long a client of a map that was deleted waits for its close. Those who do not know what the code means come
-/// back at once: so they do it no more often than after a refusal.
-const DELETED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
 /// without pause from a socket that is closed. Only that the map was deleted is said by a close code: browsers
@@ -29,7 +25,7 @@ const DELETED_PAUSE: Duration = Duration::from_secs(2);
 pub async fn upgrade(
     app: Arc<App>,
     caller: Caller,
-    path: &str,
+    (path, protocol): (&str, Protocol),
     method: &Method,
     headers: &HeaderMap,
     on_upgrade: Option<OnUpgrade>,
@@ -54,7 +50,7 @@ pub async fn upgrade(
     let id = app.rooms.next_session();
     let address = caller.address.0;
     let span = tracing::info_span!("session", session = %id, map = name.as_str(), %address);
-    let origin = caller.origin(&permit.who, Protocol::YWebsocket);
+    let origin = caller.origin(&permit.who, protocol);
     let entered = Entered { room, permit };
     let task = run(app.clone(), entered, id, origin, places, on_upgrade);
     app.tasks.spawn(task.instrument(span));
@@ -79,11 +75,8 @@ pub(super) fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Pro
 
 async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {
     if let Some((stream, _)) = upgraded(on_upgrade).await {
-        tokio::select! {
-            () = tokio::time::sleep(DELETED_PAUSE) => {}
-            () = app.stop.cancelled() => {}
-        }
-        turn_away(stream, &CloseReason::Deleted).await;
+        let pause = refusal_pause(&app);
+        turn_away(stream, &CloseReason::Deleted, pause).await;
     }
     drop(place);
 }
@@ -108,6 +101,7 @@ async fn run(
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
+        pause: refusal_pause(&app),
     };
     let peering = Peering {
         room,
@@ -120,6 +114,14 @@ async fn run(
     // The box keeps a connection's memory apart from the upgrade's.
     Box::pin(connection.serve(peering)).await;
     drop(places);
+}
+
+/// What a connection waits before it is told that it is closed for good.
+fn refusal_pause(app: &App) -> Pause {
+    Pause {
+        time: Duration::from_secs(app.config.limits.refusal_pause_s),
+        stop: app.stop.clone(),
+    }
 }
 
 /// The socket, and what came right behind the handshake.
@@ -140,7 +142,7 @@ pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Stream, bytes::By
 }
 
 fn socket(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let parts = upgraded.downcast::<Watched>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

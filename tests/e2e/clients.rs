@@ -54,6 +54,21 @@ async fn stock_hocuspocus_providers_share_one_socket_for_many_maps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stock_y_sweet_clients_and_their_sdk_are_served() {
+    passes("ysweet.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_are_shown_nothing_as_saved_that_a_kill_takes_away() {
+    passes("kill-rounds.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_get_the_subprotocol_that_they_ask_for() {
+    passes("subprotocols.test.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stock_clients_see_who_is_here() {
     passes("presence.test.mjs").await;
 }
@@ -73,12 +88,16 @@ async fn a_browser_keeps_in_step_over_bad_networks() {
     passes("provider-browser.test.mjs").await;
 }
 
-/// Files that also need the replica of `tests/sim` or the npm packages, which `make test` builds before it runs them.
-const RUN_BY_MAKE_TEST: [&str; 7] = [
+/// Files that also need the replica of `tests/sim`, the npm package or the Python client, which `make test` makes before it
+/// runs them.
+const RUN_BY_MAKE_TEST: [&str; 10] = [
     "converge.test.mjs",
+    "docs.test.mjs",
+    "hard-cases.test.mjs",
     "hostile-documents.test.mjs",
     "map-edits.test.mjs",
     "mapdoc-package.test.mjs",
+    "matrix.test.mjs",
     "provider-chaos.test.mjs",
     "provider-package.test.mjs",
     "provider.test.mjs",

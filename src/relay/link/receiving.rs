@@ -6,7 +6,10 @@ use mapweave_storage::Known;
 
 use super::super::batch::PACKED_BYTES_MAX;
 use super::super::message::{Begin, Content, MapState, Message, Outcome, PART_BYTES};
-use super::{Into, Link, LinkError, MAPS_MAX, Task, There, WINDOW_BATCHES, WINDOW_BYTES};
+use super::{
+    Into, Link, LinkError, MAPS_MAX, THEIR_LOGS_MAX, Task, There, VERIFYING_MAX, WINDOW_BATCHES,
+    WINDOW_BYTES,
+};
 
 /// A map of the other end.
 #[derive(Debug)]
@@ -103,6 +106,11 @@ impl Link {
     ) -> Result<(), LinkError> {
         self.suspect(&known);
         let full = self.theirs.len() >= MAPS_MAX;
+        let before = self.theirs.get(&doc).map_or(0, |t| t.known.len());
+        self.their_logs = self.their_logs + known.len() - before;
+        if self.their_logs > THEIR_LOGS_MAX {
+            return Err(LinkError::Protocol("its maps name more logs than they may"));
+        }
         match self.theirs.get_mut(&doc) {
             Some(theirs) => (theirs.name, theirs.state, theirs.known) = (name, state, known),
             None if full => {
@@ -290,12 +298,19 @@ impl Link {
             && theirs.verify == Verify::No
         {
             theirs.verify = Verify::Asked;
-            self.tasks.push_back(Task::Verify {
-                theirs: doc,
-                here: into.doc,
-            });
+            self.to_verify.push_back((doc, into.doc));
         }
         self.take_state(doc);
+    }
+
+    /// The next map to look into, if there are not too many.
+    pub(super) fn next_verify(&mut self) -> Option<Task> {
+        if self.verifying >= VERIFYING_MAX {
+            return None;
+        }
+        let (theirs, here) = self.to_verify.pop_front()?;
+        self.verifying += 1;
+        Some(Task::Verify { theirs, here })
     }
 
     /// What [`Task::Verify`] of the other end's map came to: the state vector here; `None` where there is no need.
@@ -305,7 +320,10 @@ impl Link {
                 doc: theirs,
                 vector,
             }),
-            (Some(theirs), None) => theirs.verify = Verify::Done,
+            (Some(theirs), None) => {
+                theirs.verify = Verify::Done;
+                self.verifying = self.verifying.saturating_sub(1);
+            }
             (None, _) => {}
         }
     }
@@ -316,6 +334,7 @@ impl Link {
         if let Some(theirs) = self.theirs.get_mut(&begin.doc)
             && theirs.verify == Verify::Asked
         {
+            self.verifying = self.verifying.saturating_sub(1);
             let (upto, hash) = (begin.upto, begin.hash);
             theirs.verify = Verify::Early { upto, packed, hash };
         }

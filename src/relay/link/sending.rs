@@ -73,6 +73,7 @@ impl Link {
 
     /// What [`Task::State`] of `doc` came to: packed, and the last record in it. `None` where nothing can be told.
     pub fn state(&mut self, doc: DocId, state: Option<(Seq, Bytes)>) {
+        self.encoding = self.encoding.saturating_sub(1);
         if let Some((upto, packed)) = state {
             self.level_said = false;
             self.states.push_back((doc, upto, packed));
@@ -314,7 +315,7 @@ impl Link {
             There::Waits(_) => true,
         };
         let idle = self.sending.is_none() && self.reading.is_none() && self.flights.is_empty();
-        let answered = self.states.is_empty() && self.tasks.is_empty();
+        let answered = self.states.is_empty() && self.tasks.is_empty() && self.encoding == 0;
         self.peer.is_some()
             && self.listed_here
             && self.listed_there

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use mapweave_proto::{Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits};
+use mapweave_proto::{
+    Access, CloseReason, Effect, Event, Session, SessionId, SessionLimits, TERMINAL_CODES,
+    TOO_LARGE_CODE,
+};
 use mapweave_storage::Origin;
+use tokio_util::sync::CancellationToken;
 
-use super::frame::{self, FrameReader, Incoming};
+use super::frame::{self, FrameError, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
 use crate::server::stream::Stream;
@@ -40,6 +44,28 @@ pub struct Connection {
     pub queue_bytes_max: usize,
     /// Where messages count that are not whole yet.
     pub unfinished: Arc<Unfinished>,
+    /// Before it is told that it is closed for good.
+    pub pause: Pause,
+}
+
+/// A wait that a stop of the server cuts short.
+pub struct Pause {
+    /// How long.
+    pub time: Duration,
+    /// Rings when the server stops.
+    pub stop: CancellationToken,
+}
+
+impl Pause {
+    /// Waits before a close with `code`, if clients should not come back after it: older ones do, and at once.
+    async fn before(&self, code: u16) {
+        if TERMINAL_CODES.contains(&code) {
+            tokio::select! {
+                () = tokio::time::sleep(self.time) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
 }
 
 /// Whom it speaks to, and as whom.
@@ -81,6 +107,7 @@ struct Running {
     stream: Arc<Stream>,
     effects: Vec<Effect>,
     paused_until_ms: Option<u64>,
+    pause: Pause,
 }
 
 impl Connection {
@@ -99,6 +126,7 @@ impl Connection {
             stream: self.stream,
             effects: Vec::new(),
             paused_until_ms: None,
+            pause: self.pause,
             peering,
         };
         let Peering {
@@ -221,10 +249,21 @@ impl Running {
     /// Takes what is whole of what has arrived, unless the session wants a pause.
     async fn take_messages(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
-            let incoming = match self.reader.next_message() {
+            // Whoever sends more than a thread can do at once lets others have it in between.
+            tokio::task::coop::consume_budget().await;
+            let next = self.reader.next_message();
+            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
+            let others = self
+                .reader
+                .take_frames()
+                .saturating_sub(u64::from(is_message));
+            if others > 0 {
+                self.handle(Event::Frames(others)).await?;
+            }
+            let incoming = match next {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(Ending::Close(error.code(), error.to_string())),
+                Err(error) => return Err(Ending::of_frame(error)),
             };
             match incoming {
                 Incoming::Binary(message) => {
@@ -233,7 +272,7 @@ impl Running {
                 }
                 Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => {
+                Incoming::Text(_) => {
                     return Err(Ending::Close(
                         1003,
                         "text messages are not understood".to_owned(),
@@ -274,6 +313,7 @@ impl Running {
             Ending::Closed(code) => frame::close_echo(code),
             Ending::Close(code, reason) => {
                 tracing::info!(code, reason, "closed a connection");
+                self.pause.before(code).await;
                 closing(code, &reason)
             }
         };
@@ -283,7 +323,8 @@ impl Running {
 }
 
 /// Tells a socket why there is nothing for it behind it, as [`Connection::serve`] does at its end.
-pub async fn turn_away(stream: Stream, reason: &CloseReason) {
+pub async fn turn_away(stream: Stream, reason: &CloseReason, pause: Pause) {
+    pause.before(reason.code()).await;
     let stream = Arc::new(stream);
     let outbox = Outbox::new(stream.clone(), 0);
     let last = closing(reason.code(), &reason.text());
@@ -361,6 +402,16 @@ async fn drain(outbox: &impl Waiting, stream: &Stream) -> io::Result<()> {
 }
 
 impl Ending {
+    /// A message over the limit is over it for good. Clients of this protocol take no notice of the code that the
+    /// standard has for that (1009) and would send the message again for ever: they are given our own.
+    fn of_frame(error: FrameError) -> Self {
+        let code = match error {
+            FrameError::TooLarge { .. } => TOO_LARGE_CODE,
+            FrameError::Protocol(_) | FrameError::NotUtf8 => error.code(),
+        };
+        Self::Close(code, error.to_string())
+    }
+
     fn close(reason: &CloseReason) -> Self {
         Self::Close(reason.code(), reason.text())
     }
@@ -369,5 +420,28 @@ impl Ending {
 impl From<RoomGone> for Ending {
     fn from(_: RoomGone) -> Self {
         Self::RoomGone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_close_for_good_is_waited_for_and_a_stop_cuts_the_wait_short() {
+        let pause = Pause {
+            time: Duration::from_secs(3_600),
+            stop: CancellationToken::new(),
+        };
+        for code in [1000, 1012, 4205, 4399, 4500, 4503] {
+            assert_eq!(pause.before(code).now_or_never(), Some(()), "{code}");
+        }
+        for code in [4400, 4413, 4499] {
+            assert_eq!(pause.before(code).now_or_never(), None, "{code}");
+        }
+        pause.stop.cancel();
+        assert_eq!(pause.before(4413).now_or_never(), Some(()));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mapweave_proto::{
     Access, CloseReason, Event, LaneId, SessionId, SessionLimits, SocketClose, SocketEffect,
     SocketEvent, Switchboard, limits,
@@ -233,7 +233,18 @@ impl<D: Door> Running<D> {
             if self.held_up {
                 return Ok(());
             }
-            let incoming = match self.reader.next_message() {
+            // As for a socket of one map: others have the thread in between, and every frame is paid for.
+            tokio::task::coop::consume_budget().await;
+            let next = self.reader.next_message();
+            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
+            let others = self
+                .reader
+                .take_frames()
+                .saturating_sub(u64::from(is_message));
+            if others > 0 {
+                self.handle(SocketEvent::Frames(others)).await?;
+            }
+            let incoming = match next {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Ending::Close(error.code(), error.to_string())),
@@ -245,7 +256,7 @@ impl<D: Door> Running<D> {
                 }
                 Incoming::Ping(payload) => self.lanes.put(LaneId::SOCKET, frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => {
+                Incoming::Text(_) => {
                     let why = "text messages are not understood";
                     return Err(Ending::Close(1003, why.to_owned()));
                 }
@@ -274,7 +285,8 @@ impl<D: Door> Running<D> {
         while let Some(event) = next.take().or_else(|| answered.pop_front()) {
             let mut effects = Vec::new();
             self.board.handle(self.rooms.now_ms(), event, &mut effects);
-            for effect in effects {
+            let mut effects = effects.into_iter().peekable();
+            while let Some(effect) = effects.next() {
                 match effect {
                     SocketEffect::Enter {
                         lane,
@@ -290,7 +302,13 @@ impl<D: Door> Running<D> {
                     SocketEffect::Room(lane, said) => {
                         self.tell_room(lane, |session| Errand::heard(session, said))?;
                     }
-                    SocketEffect::Send(lane, frame) => self.lanes.put(lane, frame::binary(&frame)),
+                    SocketEffect::Send(lane, first) => {
+                        let more = || match effects.peek() {
+                            Some(SocketEffect::Send(next, _)) if *next == lane => effects.next(),
+                            _ => None,
+                        };
+                        self.lanes.put(lane, in_one_write(&first, more));
+                    }
                     SocketEffect::Leave(lane) => self.leave(lane),
                     SocketEffect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
                     SocketEffect::Close(close) => return Err(Ending::of_socket(close)),
@@ -361,6 +379,23 @@ impl<D: Door> Running<D> {
         let said = say_last(&*self.lanes, &self.stream, last);
         tokio::join!(said, self.errands.finish());
     }
+}
+
+/// The frames of what is said to one map at once, so that they reach the client at once. A provider that comes back
+/// counts all that it did offline as one change, and is told of each: an edit that its user made between two of those
+/// would be taken for saved.
+fn in_one_write(first: &Bytes, mut more: impl FnMut() -> Option<SocketEffect>) -> Bytes {
+    let first = frame::binary(first);
+    let Some(second) = more() else {
+        return first;
+    };
+    let mut all = BytesMut::from(first);
+    let mut next = Some(second);
+    while let Some(SocketEffect::Send(_, frame)) = next {
+        all.extend_from_slice(&frame::binary(&frame));
+        next = more();
+    }
+    all.freeze()
 }
 
 impl Ending {

@@ -3,6 +3,7 @@
 pub mod backlog;
 mod connection;
 mod door;
+pub mod echo;
 mod errands;
 pub mod frame;
 mod hocuspocus;
@@ -11,7 +12,7 @@ mod lanes;
 mod outbox;
 mod upgrade;
 
-pub use connection::{Connection, Peering, turn_away};
+pub use connection::{Connection, Pause, Peering, turn_away};
 pub use door::{Door, Entry, Grant, NoEntry};
 pub use hocuspocus::Socket;
 pub use upgrade::switching_protocols;

@@ -54,6 +54,10 @@ for (const [what, mode] of [
     await saved(far.page);
     await addPoint(near.page, 650, 350);
     await features(far.page, 2);
+    await near.page.mouse.move(400, 300);
+    await near.page.mouse.move(420, 320);
+    await far.page.waitForSelector('.cursor-name');
+    await near.page.waitForSelector('.people[data-others="1"]');
 
     proxy.become('open');
     await far.page.waitForSelector('[data-testid=status][data-link=live][data-over=ws]', { timeout: RETURN_MS });

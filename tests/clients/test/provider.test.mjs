@@ -138,3 +138,39 @@ test('a document that has content already brings it to the server', async (t) =>
   Y.applyUpdate(stored, await server.state('m'));
   assert.equal(stored.getMap('feat').get('was'), 'there');
 });
+
+test('late edits of somebody who may only look by now are kept apart, and the device says so and keeps them', async (t) => {
+  const { server, box } = await boxed(t, 'open', KNOWS_TOKENS);
+  const indexedDB = new IDBFactory();
+  const ana = (role) => ({ indexedDB, token: token({ m: role }, { sub: 'ana' }) });
+  const before = open(t, box, 'm', ana('editor'));
+  before.doc.getMap('feat').set('a', 1);
+  await until('it is stored', () => isSaved(before));
+  box.become('dead');
+  await until('it is offline', () => before.state.kind === 'offline');
+  before.doc.getMap('feat').set('late', 1);
+  await until('it is on the device', () => before.pending()[0]?.onDevice);
+  await before.destroy();
+
+  box.become('open');
+  const after = open(t, box, 'm', ana('viewer'));
+  await until('it is kept apart', () => after.counts.refused === 1);
+  const [{ reason, onDevice }] = after.pending();
+  assert.deepEqual([reason !== '', onDevice], [true, true]);
+  const headers = { authorization: `Bearer ${server.token}` };
+  const { quarantine } = await (await fetch(`${server.url}/api/v1/maps/m/quarantine`, { headers })).json();
+  assert.deepEqual(
+    quarantine.map(({ user }) => user),
+    ['ana'],
+  );
+  const admitted = await fetch(`${server.url}/api/v1/maps/m/quarantine/${quarantine[0].id}/admit`, {
+    method: 'POST',
+    headers,
+  });
+  assert.equal(admitted.status, 200, await admitted.text());
+  // Whoever comes again hears that it is there.
+  await after.destroy();
+  const again = open(t, box, 'm', ana('viewer'));
+  await until('nothing waits any more', () => isSaved(again));
+  assert.equal(again.doc.getMap('feat').get('late'), 1);
+});

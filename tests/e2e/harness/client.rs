@@ -370,7 +370,15 @@ impl Shared {
 /// # Panics
 /// Where the server refuses it.
 pub async fn connect(server: &Endpoint, map: &str) -> Socket {
-    let url = format!("ws://{}/ws/{map}", server.address());
+    connect_to(server, &format!("/ws/{map}")).await
+}
+
+/// A socket at any address of the server.
+///
+/// # Panics
+/// Where the server refuses it.
+pub async fn connect_to(server: &Endpoint, path: &str) -> Socket {
+    let url = format!("ws://{}{path}", server.address());
     let (socket, _) = within("the socket is open", connect_async(url))
         .await
         .expect("a socket");

@@ -150,10 +150,27 @@ impl Server {
             .signal(signal);
     }
 
+    /// Memory that it has at hand now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let process = self.process.as_ref().expect("a running server");
+        process.resident_bytes()
+    }
+
     /// How many of its lines tell of a panic, over all its lives.
     pub fn panics(&self) -> usize {
         let log = self.log();
         log.iter().filter(|line| line.contains("panicked")).count()
+    }
+
+    /// The most memory that the running process has had, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let process = self.process.as_ref().expect("a running server");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()));
+        let status = status.expect("the state of a child");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse().ok())
+            .expect("its peak memory")
     }
 
     /// What it said on standard error, over all its lives.

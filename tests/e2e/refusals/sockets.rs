@@ -12,6 +12,9 @@ use crate::harness::wait::{until_async, within};
 use crate::harness::wire::{self, Message};
 use crate::harness::{Client, Content, Request, Server};
 
+/// Refusals are told at once: these tests have many.
+const AT_ONCE: &str = "limits.refusal_pause_s=0";
+
 /// Sends frames on a socket of their own and expects the server to close it with `code` and a reason; says and
 /// reads something on another connection to the same map.
 async fn refused(server: &Server, bystander: &Client, what: &str, frames: &[Vec<u8>], code: u16) {
@@ -55,7 +58,7 @@ async fn unharmed(mut server: Server, mut bystander: Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_frames_end_their_connection_only() {
-    let server = Server::start().await;
+    let server = Server::with(&[AT_ONCE]).await;
     let bystander = Client::join(&server, "m").await;
     let huge_number = [&[0xff; 9][..], &[1]].concat();
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -100,7 +103,7 @@ async fn malformed_frames_end_their_connection_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_that_must_not_be_applied_are_not() {
-    let server = Server::start().await;
+    let server = Server::with(&[AT_ONCE]).await;
     let bystander = Client::join(&server, "m").await;
     for (what, update) in poison::updates() {
         for frame in [wire::update(&update), wire::sync_step2(&update)] {
@@ -112,7 +115,7 @@ async fn updates_that_must_not_be_applied_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nesting_is_bounded_over_any_number_of_updates() {
-    let server = Server::start().await;
+    let server = Server::with(&[AT_ONCE]).await;
     let bystander = Client::join(&server, "m").await;
     let rungs: Vec<Vec<u8>> = poison::ladder(70).iter().map(|u| wire::update(u)).collect();
     refused(&server, &bystander, "a ladder", &rungs, 4422).await;
@@ -139,6 +142,7 @@ async fn nesting_is_bounded_over_any_number_of_updates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_refused_with_its_limit() {
     let server = Server::with(&[
+        AT_ONCE,
         "limits.update_bytes_max=4096",
         "limits.awareness_bytes_max=1 KiB",
     ])
@@ -166,7 +170,7 @@ async fn what_is_too_large_is_refused_with_its_limit() {
         (
             "a message over the socket's limit",
             wire::update(&update(9_000)),
-            1009,
+            4413,
         ),
         (
             "presence over its limit",
@@ -205,7 +209,7 @@ async fn broken_websocket_framing_is_refused() {
     let not_masked: &[u8] = &[0x82, 1, b'x'];
     let reserved: &[u8] = &[0x83, 0x80, 0, 0, 0, 0];
     let endless: &[u8] = &[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0, 1, 2, 3, 4];
-    for (bytes, code) in [(not_masked, 1002), (reserved, 1002), (endless, 1009)] {
+    for (bytes, code) in [(not_masked, 1002), (reserved, 1002), (endless, 4413)] {
         let answer = upgraded_and_sent(&server, bytes).await;
         let close: u16 = code;
         let end = [&[0x88][..], &close.to_be_bytes()];
