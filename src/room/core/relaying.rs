@@ -115,3 +115,167 @@ impl Core {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mapweave_proto::{DocId, MapName, Seq, scan};
+    use mapweave_storage::{Known, NewRecord, Relayed};
+    use yrs::{Doc, Map, ReadTxn, Transact};
+
+    use super::*;
+    use crate::room::core::{CoreOptions, Input, Start};
+    use crate::room::replica::{HeldLimits, Replica, StateCache};
+
+    const THERE: LogId = LogId {
+        store: [7; 16],
+        epoch: 1,
+        doc: DocId::from_bytes([8; 16]),
+    };
+
+    fn core(exists: bool) -> Core {
+        let head = if exists { Seq(1) } else { Seq::ZERO };
+        let start = Start {
+            name: MapName::parse("here").unwrap(),
+            replica: Replica::new(HeldLimits::default()),
+            cache: StateCache::default(),
+            head,
+            exists,
+            known: Known::default(),
+            tail: (0, 0),
+            update_bytes: 0,
+        };
+        Core::new(start, CoreOptions::default())
+    }
+
+    fn record(seq: u64, kind: Kind, update: Option<&Scanned>) -> Foreign {
+        let relayed = Relayed {
+            log: THERE,
+            seq: Seq(seq),
+            at_ms: 5,
+            via: "truck".into(),
+        };
+        Foreign {
+            kind,
+            origin: Arc::new(Origin {
+                user: "eva".into(),
+                relayed: Some(relayed),
+                ..Origin::default()
+            }),
+            update: update.cloned(),
+            access: Access::ReadWrite,
+        }
+    }
+
+    /// Updates of one person, each building on the one before.
+    fn updates(count: usize) -> Vec<Scanned> {
+        let doc = Doc::new();
+        let feat = doc.get_or_insert_map("feat");
+        let one = |number| {
+            let before = doc.transact().state_vector();
+            feat.insert(&mut doc.transact_mut(), "key", number as f64);
+            let bytes = doc.transact().encode_diff_v1(&before);
+            scan(bytes.into(), usize::MAX).unwrap()
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn relay(core: &mut Core, records: Vec<Foreign>) -> Effects {
+        let mut fx = Effects::default();
+        let ticket = Ticket(1);
+        core.handle(0, Input::Relay { ticket, records }, &mut fx);
+        core.end_turn(0, &mut fx);
+        fx
+    }
+
+    /// What the log gets: kind, and place in the other log.
+    fn kept(records: &[NewRecord]) -> Vec<(&'static str, Option<u64>)> {
+        let place = |r: &NewRecord| r.origin.relayed.as_ref().map(|relayed| relayed.seq.0);
+        records.iter().map(|r| (r.kind.name(), place(r))).collect()
+    }
+
+    #[test]
+    fn a_map_comes_to_be_with_the_records_of_another_store_each_once() {
+        let (mut core, all) = (core(false), updates(2));
+        let name = MapName::parse("there").unwrap();
+        let records = vec![
+            record(1, Kind::Created { name }, None),
+            record(2, Kind::Update, Some(&all[0])),
+            record(5, Kind::Update, Some(&all[1])),
+        ];
+        let fx = relay(&mut core, records.clone());
+        let expected = [
+            ("created", Some(1)),
+            ("update", Some(2)),
+            ("update", Some(5)),
+        ];
+        assert_eq!(kept(&fx.append), expected);
+        assert_eq!(fx.append[0].kind.detail(), "here".as_bytes());
+        assert!(fx.replies.is_empty(), "nothing is durable yet");
+        let fx = relay(&mut core, records);
+        assert!(fx.append.is_empty() && fx.replies.is_empty());
+        let mut fx = Effects::default();
+        let (records, last) = (3, Seq(3));
+        core.handle(0, Input::Durable { records, last }, &mut fx);
+        assert!(matches!(fx.replies[..], [(_, Ok(Seq(3))), (_, Ok(Seq(3)))]));
+    }
+
+    #[test]
+    fn what_brings_nothing_leaves_one_word_that_it_is_held() {
+        let (mut core, all) = (core(true), updates(3));
+        relay(&mut core, vec![record(2, Kind::Update, Some(&all[0]))]);
+        let again = vec![
+            record(3, Kind::Update, Some(&all[0])),
+            record(4, Kind::Restored, None),
+            record(6, Kind::Update, Some(&all[0])),
+        ];
+        let fx = relay(&mut core, again);
+        assert_eq!(
+            kept(&fx.append),
+            [("restored", Some(4)), ("known", Some(6))]
+        );
+        // Where something comes behind it, that says it.
+        let more = vec![
+            record(7, Kind::Update, Some(&all[0])),
+            record(8, Kind::Update, Some(&all[1])),
+        ];
+        assert_eq!(kept(&relay(&mut core, more).append), [("update", Some(8))]);
+    }
+
+    #[test]
+    fn a_refused_record_stops_those_behind_it_and_not_those_before() {
+        let (mut core, all) = (core(true), updates(3));
+        // The second lacks its base and may not wait.
+        core.replica.set_limits(HeldLimits {
+            map_updates_max: 0,
+            ..HeldLimits::default()
+        });
+        let records = vec![
+            record(1, Kind::Update, Some(&all[0])),
+            record(2, Kind::Update, Some(&all[2])),
+            record(3, Kind::Update, Some(&all[1])),
+        ];
+        let fx = relay(&mut core, records.clone());
+        assert_eq!(kept(&fx.append), [("update", Some(1))]);
+        assert!(matches!(
+            fx.replies[..],
+            [(_, Err(Refused::TooManyHeld { .. }))]
+        ));
+        core.replica.set_limits(HeldLimits::default());
+        let fx = relay(&mut core, records);
+        assert_eq!(kept(&fx.append), [("gapped", Some(2)), ("update", Some(3))]);
+    }
+
+    #[test]
+    fn what_those_wrote_who_may_not_edit_is_kept_beside_the_map_under_its_name() {
+        let (mut core, all) = (core(true), updates(1));
+        let late = Foreign {
+            access: Access::Quarantine,
+            ..record(4, Kind::Update, Some(&all[0]))
+        };
+        let fx = relay(&mut core, vec![late.clone()]);
+        assert_eq!(kept(&fx.append), [("quarantined", Some(4))]);
+        assert_eq!(core.replica.ledger().clients(), 0);
+        assert!(relay(&mut core, vec![late]).append.is_empty());
+    }
+}
