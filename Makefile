@@ -22,7 +22,7 @@ PROVIDER_SOURCES := $(shell find web/src/provider -type f -not -name '*.test.ts'
 WEB_SOURCES := $(shell find web/src web/index.html web/vite.config.ts web/tsconfig.json -type f -not -path '*/generated/*')
 NPM := npm --no-update-notifier --loglevel=error
 
-.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal pycrdt proxies need-space need-node need-cargo
+.PHONY: help run test bench crash crash-clients interop converge fuzz fuzz-smoke web lint deny release demo-data client-tests chromium gdal kosoku pycrdt proxies need-space need-node need-cargo
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,12 +34,12 @@ test: SPACE_GIB := 8
 run: need-space release demo-data ## Build everything and serve on http://127.0.0.1:8080 with ./data and a demo map
 	@scripts/run.sh "$(RELEASE)" "$(DATA)" "$(LISTEN)"
 
-test: need-space need-cargo web demo-data client-tests chromium gdal pycrdt proxies ## Install what the tests need and run every test, cheap ones first
+test: need-space need-cargo web demo-data client-tests chromium gdal kosoku pycrdt proxies ## Install what the tests need and run every test, cheap ones first
 	@CHROMIUM="$(CHROMIUM)" scripts/test.sh
 
 bench: release ## Measure appends, restarts, the spatial index, checks and documents; with LOADGEN=FOLDER also load beside other servers
 	@mkdir -p bench-results
-	@for bench in store geometry model formats; do \
+	@for bench in store geometry model formats hostile; do \
 	  cargo bench --locked -p mapweave --bench $$bench > bench-results/$$bench.txt || exit 1; \
 	  cat bench-results/$$bench.txt; \
 	  tail -n 1 bench-results/$$bench.txt > bench-results/$$bench.json; \
@@ -111,6 +111,9 @@ chromium:
 
 gdal:
 	@scripts/need-gdal.sh
+
+kosoku:
+	@scripts/need-kosoku.sh
 
 pycrdt:
 	@scripts/need-pycrdt.sh

@@ -56,7 +56,8 @@ step edit-vectors in_web node scripts/edit-vectors/main.mjs --check
 # Stock clients and browsers come last, on their own.
 step rust-test cargo test --workspace --locked -- --skip clients::
 step fuzz-smoke env FUZZ_ITERATIONS="${FUZZ_ITERATIONS:-20000}" cargo test -p mapweave-fuzz --locked
-step build cargo build --locked
+step build cargo build --locked --bins --example echo
+step conformance target/kosoku/bin/python tests/conformance/run.py "$built/examples/echo"
 step deploy scripts/check-deploy.sh "$built/mapweave"
 step formats target/gdal/bin/python tests/formats/run.py "$built/mapweave"
 step clients env MAPWEAVE_BIN="$built/mapweave" MAPWEAVE_REPLICA_BIN="$built/mapweave-replica" npm --prefix tests/clients test --silent

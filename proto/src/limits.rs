@@ -30,6 +30,10 @@ pub const STATE_VECTOR_BYTES_MAX: usize = 16 << 20;
 /// Clients send back what they receive, so nobody should send more than half of it in one message.
 pub const AWARENESS_BYTES_MAX: usize = 64 << 10;
 
+/// What a byte of awareness costs beside itself, in bytes that its session may send: each is checked, compared and told to
+/// everybody. Four times as much in all leaves 16 MiB a second, of which far less is told.
+pub const AWARENESS_COST: u64 = 3;
+
 /// Most clients in one awareness message.
 pub const AWARENESS_ENTRIES_MAX: usize = 1024;
 
@@ -90,6 +94,13 @@ pub const TOKEN_BYTES_MAX: usize = 16 << 10;
 
 /// Longest text of a stateless message in bytes (64 KiB): it is sent on to everyone in the map at once.
 pub const STATELESS_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes a second of such texts that one session may send for long (256 KiB): each goes out as often as there are people in
+/// the map.
+pub const STATELESS_BYTES_PER_S: u64 = 256 << 10;
+
+/// Bytes of them that it may send at once, on top: sixteen of the largest.
+pub const STATELESS_BYTES_BURST: u64 = 16 * STATELESS_BYTES_MAX as u64;
 
 /// Most maps on one Hocuspocus socket. Each is a connection of its map, with a queue of its own.
 pub const MAPS_PER_SOCKET_MAX: usize = 256;

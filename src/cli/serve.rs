@@ -26,6 +26,10 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// memory is taken only as far as a stack is used.
 const THREAD_STACK_BYTES: usize = 16 << 20;
 
+/// A thread that always has something to do looks after so many steps whether sockets have news: steps may take
+/// milliseconds while somebody keeps the server busy, and whoever comes then should not wait for sixty of them.
+const EVENT_INTERVAL: u32 = 13;
+
 /// How long work that nobody waits for any more may go on after the server has stopped.
 const READERS: Duration = Duration::from_secs(1);
 
@@ -33,6 +37,7 @@ const READERS: Duration = Duration::from_secs(1);
 pub(super) fn run(config: Config, console: &mut Console) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(THREAD_STACK_BYTES)
+        .event_interval(EVENT_INTERVAL)
         .enable_all()
         .build();
     let runtime = runtime.map_err(Error::io("start the runtime of", Path::new("the server")))?;

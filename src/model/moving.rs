@@ -65,7 +65,7 @@ struct Pending {
 type Shared = Mutex<Pending>;
 
 /// Collects the changed keys of a document's roots until they are taken, each once: take after each transaction.
-/// Dropping it ends that.
+/// Once it is dropped nothing is collected any more; [`Watch::detach`] takes its callbacks out of the document as well.
 #[derive(Debug)]
 pub struct Watch(Arc<Shared>);
 
@@ -74,8 +74,7 @@ impl Watch {
     #[must_use]
     pub fn attach(doc: &Doc) -> Self {
         let shared = Arc::new(Shared::default());
-        // Unique while a callback may still hold on to the allocation.
-        let name = (Arc::as_ptr(&shared) as usize).to_be_bytes();
+        let name = name(&shared);
         for keyed in Keyed::all() {
             let root = doc.get_or_insert_map(keyed.name());
             let weak = Arc::downgrade(&shared);
@@ -99,6 +98,18 @@ impl Watch {
             with(&weak, |pending| pending.meta = true)
         });
         Self(shared)
+    }
+
+    /// Ends watching and leaves nothing of it in `doc`, to which it was attached. The document must not be in a
+    /// transaction.
+    pub fn detach(self, doc: &Doc) {
+        let name = name(&self.0);
+        for keyed in Keyed::all() {
+            doc.get_or_insert_map(keyed.name()).unobserve(&name[..]);
+        }
+        let texts = doc.get_or_insert_map(Root::Text.name());
+        texts.unobserve_deep(&name[..]);
+        doc.get_or_insert_map(META).unobserve(&name[..]);
     }
 
     /// What changed since the last call, read from the document as the transaction sees it; `None` if nothing did.
@@ -140,6 +151,11 @@ fn note_keys(weak: &Weak<Shared>, keyed: Keyed, txn: &TransactionMut<'_>, event:
             Err(_) => pending.whole.extend([keyed]),
         }
     });
+}
+
+/// What the callbacks of a watch are called: unique while one of them may still hold on to the allocation.
+fn name(shared: &Arc<Shared>) -> [u8; size_of::<usize>()] {
+    (Arc::as_ptr(shared) as usize).to_be_bytes()
 }
 
 fn with(weak: &Weak<Shared>, act: impl FnOnce(&mut Pending)) {

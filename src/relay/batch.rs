@@ -318,7 +318,7 @@ mod tests {
             session: "phone".into(),
             client: Some(7),
             protocol: Protocol::Hocuspocus,
-            made_at_ms: (seq % 2 == 0).then_some(3),
+            made_at_ms: seq.is_multiple_of(2).then_some(3),
             relayed: relayed.map(|(store, seq)| Relayed {
                 log: log(store),
                 seq: Seq(seq),

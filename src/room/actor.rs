@@ -316,6 +316,7 @@ impl Actor {
                 _ = tick.tick() => Next::Tick,
                 received = self.inbox.recv_many(&mut batch, TURN_MAX), if !full => Next::Turn(received),
                 () = until(presence) => Next::Presence,
+                () = std::future::ready(()), if room.is_asked() && !full => Next::Asked,
             };
             let now_ms = self.now_ms();
             match next {
@@ -341,12 +342,15 @@ impl Actor {
                     )?;
                     // A map that was busy once does not keep the memory for it.
                     batch.shrink_to(TURN_MAX / 8);
+                    if self.is_of_no_use(room) {
+                        return Ok(());
+                    }
                 }
-                Next::Presence => room.turn(now_ms, None)?,
+                Next::Presence | Next::Asked => room.turn(now_ms, None)?,
                 Next::Tick => {
                     room.tick(now_ms)?;
                     if self.shared.features.drop_unused(now_ms) {
-                        room.following = None;
+                        room.unfollow();
                     }
                     self.shared.report(&room.core);
                     if self.may_unload(&room.core, room.is_writing_snapshot(), &mut idle_since) {
@@ -357,6 +361,12 @@ impl Actor {
         }
     }
 
+    /// Whether nobody is in the room and nobody has ever written to its map, so that nothing is worth keeping for those
+    /// who may come: it is out of the registry then. Otherwise whoever opens maps of ever new names would fill the memory.
+    fn is_of_no_use(&self, room: &Room) -> bool {
+        !room.core.exists() && self.may_unload(&room.core, room.is_writing_snapshot(), &mut None)
+    }
+
     /// Whether the room has had nobody for long enough and is out of the registry now.
     fn may_unload(&self, core: &Core, writing: bool, idle_since: &mut Option<Instant>) -> bool {
         if !core.is_idle() || writing {
@@ -364,7 +374,9 @@ impl Actor {
             return false;
         }
         let since = *idle_since.get_or_insert_with(Instant::now);
-        let due = since.elapsed() >= self.options.idle_unload || self.shared.is_unwanted();
+        let due = since.elapsed() >= self.options.idle_unload
+            || self.shared.is_unwanted()
+            || !core.exists();
         due && self.inbox.is_empty()
             && self
                 .rooms
@@ -398,6 +410,8 @@ enum Next {
     SnapshotStored((Seq, Result<(), StoreError>)),
     Turn(usize),
     Presence,
+    /// Nothing else is to be done, and somebody waits for an answer.
+    Asked,
     Tick,
 }
 

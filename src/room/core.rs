@@ -29,7 +29,7 @@ use judging::{EarlyComments, Sent};
 use notices::Hears;
 pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
 pub use relaying::Foreign;
-use syncing::{Difference, tell_nothing};
+use syncing::{Asks, Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
@@ -180,6 +180,8 @@ pub struct Core {
     presence_told_ms: Option<u64>,
     people: People,
     sessions: HashMap<SessionId, Session>,
+    /// Connections that wait for an answer, the first to come first.
+    asking: VecDeque<SessionId>,
     /// Updates of commenters that cannot be judged yet.
     early: BTreeMap<SessionId, EarlyComments>,
     /// Updates taken in during this turn, for one common message.
@@ -204,6 +206,8 @@ struct Session {
     synced: bool,
     /// A state that the connection has for certain.
     base: Arc<StateVector>,
+    /// While it is in the line of those who wait for an answer.
+    asks: Option<Asks>,
 }
 
 /// How far the log of this map has come.
@@ -299,6 +303,7 @@ impl Core {
             presence_told_ms: None,
             people: People::default(),
             sessions: HashMap::new(),
+            asking: VecDeque::new(),
             early: BTreeMap::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
@@ -327,7 +332,7 @@ impl Core {
             } => self.permit(session, origin, access),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
-            Input::WantsDifference(session) => self.resync(session, fx),
+            Input::WantsDifference(session) => self.resync(session),
             Input::CaughtUp(sessions) => self.caught_up(&sessions),
             Input::Submit {
                 ticket,
@@ -365,9 +370,10 @@ impl Core {
         }
     }
 
-    /// Ends a turn: tells everyone what it brought.
+    /// Ends a turn: answers one of those who wait for what they lack, and tells everyone what the turn brought.
     pub fn end_turn(&mut self, now_ms: u64, fx: &mut Effects) {
         self.retry_early(now_ms, fx);
+        self.answer_first(fx);
         self.tell_updates(fx);
         self.tell_presence(now_ms, fx);
         self.tell_people(now_ms, fx);
@@ -384,6 +390,7 @@ impl Core {
                 hears,
                 synced: false,
                 base,
+                asks: None,
             },
         );
         self.presence.join(session);

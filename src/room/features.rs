@@ -4,13 +4,13 @@
 //! asks takes them in first, so that every answer holds what was written before the question. If the queue has
 //! overflowed, by number or by size, the index is made anew from the document. Start at [`RoomHandle::features`](super::RoomHandle::features).
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mapweave_proto::Seq;
 use mapweave_storage::Origin;
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use yrs::{Doc, Transact};
 
 use super::actor::{Request, RequestError};
@@ -50,6 +50,12 @@ pub struct Change {
 /// An index that nobody has asked for so long is given up, in milliseconds.
 const UNUSED_MS: u64 = 10 * 60 * 1_000;
 
+/// Most readers of one map that wait for their turn. Further ones are asked to come back.
+const READERS_MAX: usize = 256;
+
+/// Most readers of all maps that have a thread at once, so that uploads and files find one beside them.
+pub(super) const READING_MAX: usize = 32;
+
 /// How often a question is asked again because the index was lost meanwhile.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -86,6 +92,11 @@ impl Following {
         (following, followed)
     }
 
+    /// Nobody follows any more.
+    pub(crate) fn end(self, doc: &Doc) {
+        self.watch.detach(doc);
+    }
+
     /// Tells what has changed since the last call. False: nobody follows any more, or too slowly.
     pub(crate) fn tell(&self, doc: &Doc, upto: Seq) -> bool {
         match self.watch.take(&doc.transact()) {
@@ -104,6 +115,9 @@ impl Following {
 /// The features of a live map. Shared by all requests; each takes in what has changed before it reads.
 pub struct LiveFeatures {
     state: Mutex<State>,
+    /// Whose turn it is to read. Whoever waits here takes up no thread, and whoever goes away meanwhile none at all.
+    turn: Arc<Semaphore>,
+    waiting: AtomicUsize,
     /// Held from planning an edit until the index has heard of it, whether or not anybody waits for the answer still:
     /// edits of one session see each other.
     writing: Arc<tokio::sync::Mutex<()>>,
@@ -139,6 +153,8 @@ impl LiveFeatures {
         };
         Self {
             state: Mutex::new(state),
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: AtomicUsize::new(0),
             writing: Arc::default(),
             sid,
         }
@@ -169,11 +185,55 @@ impl LiveFeatures {
         }
     }
 
+    /// Waits for the turn to read, and for a place among `reading`, the readers of all maps.
+    ///
+    /// # Errors
+    /// Where too many wait already.
+    async fn turn(&self, reading: &Arc<Semaphore>) -> Result<Turn, RequestError> {
+        let waits = Waits::begin(&self.waiting).ok_or_else(|| RequestError::Unavailable {
+            why: "too many questions about the features of this map wait for an answer".to_owned(),
+        })?;
+        let ended = |_| RequestError::Unavailable {
+            why: "the features are not read any more".to_owned(),
+        };
+        let turn = self.turn.clone().acquire_owned().await.map_err(ended)?;
+        let place = reading.clone().acquire_owned().await.map_err(ended)?;
+        drop(waits);
+        Ok(Turn {
+            _turn: turn,
+            _place: place,
+        })
+    }
+
     /// Random bits for keys of a new edit.
     #[must_use]
     pub fn random_bits(&self) -> u64 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.random.bits()
+    }
+}
+
+/// The turn to read, given back when dropped.
+struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+/// One of those who wait.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    /// `None` where as many wait as may.
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
+        let more = |n: usize| (n < READERS_MAX).then(|| n + 1);
+        let begun = waiting.fetch_update(Relaxed, Relaxed, more);
+        begun.is_ok().then_some(Self(waiting))
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -305,8 +365,10 @@ impl RoomHandle {
         live: &Arc<LiveFeatures>,
         read: &Arc<impl Fn(&mut FeatureIndex) -> R + Send + Sync + 'static>,
     ) -> Result<Option<(R, Seq)>, RequestError> {
+        let turn = live.turn(&self.shared.reading).await?;
         let (reading, read) = (live.clone(), read.clone());
         let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             reading.read(|index| {
                 let answer = read(index);
                 (answer, index.seq(), index.bytes())

@@ -51,6 +51,8 @@ pub(crate) struct Room {
     next_ticket: u64,
     /// Answers that contain what is not durable yet, in the order of their places.
     states: VecDeque<(StateAnswer, Reply<StateAnswer>)>,
+    /// Readers who wait until the document is looked through for them, one in each turn.
+    readers: VecDeque<(StateVector, Reply<StateAnswer>)>,
     pub(crate) snapshot: SnapshotWriter,
     /// Who reads the features, if anybody does.
     pub(crate) following: Option<Following>,
@@ -119,6 +121,7 @@ impl Room {
             replies: HashMap::new(),
             next_ticket: 0,
             states: VecDeque::new(),
+            readers: VecDeque::new(),
             snapshot,
             following: None,
             told: Vec::new(),
@@ -136,24 +139,60 @@ impl Room {
         for request in requests {
             self.request(now_ms, request, &mut fx);
         }
-        self.core.end_turn(now_ms, &mut fx);
+        if let Some((have, reply)) = self.next_reader() {
+            self.answer_state(&have, reply, &mut fx);
+        }
+        if self.core.is_asked() {
+            let core = &mut self.core;
+            off_the_others(self.snapshot.size, || core.end_turn(now_ms, &mut fx));
+        } else {
+            self.core.end_turn(now_ms, &mut fx);
+        }
         self.tell_followers();
         self.carry_out(fx)
+    }
+
+    /// Whether somebody waits for an answer that the next turn gives, whatever else it does.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.core.is_asked() || !self.readers.is_empty()
+    }
+
+    /// The first reader who is still there.
+    fn next_reader(&mut self) -> Option<(StateVector, Reply<StateAnswer>)> {
+        while let Some(reader) = self.readers.pop_front() {
+            if !reader.1.is_closed() {
+                return Some(reader);
+            }
+        }
+        None
     }
 
     /// The index hears of a turn before anyone is told that an edit of it is durable.
     fn tell_followers(&mut self) {
         let (upto, _) = self.core.positions();
         let doc = self.core.replica().doc();
-        self.following
-            .take_if(|following| !following.tell(doc, upto));
+        if self
+            .following
+            .as_ref()
+            .is_some_and(|following| !following.tell(doc, upto))
+        {
+            self.unfollow();
+        }
         for told in self.told.drain(..) {
             // Whoever asked may be gone.
             let _ = told.send(());
         }
     }
 
+    /// Nobody reads the features any more.
+    pub(crate) fn unfollow(&mut self) {
+        if let Some(following) = self.following.take() {
+            following.end(self.core.replica().doc());
+        }
+    }
+
     fn follow(&mut self, reply: Reply<Followed>) {
+        self.unfollow();
         let (upto, _) = self.core.positions();
         let doc = self.core.replica().doc();
         let (following, followed) =
@@ -268,7 +307,7 @@ impl Room {
                 ticket: self.ticket(reply),
                 origin,
             },
-            Request::State { have, reply } => return self.answer_state(&have, reply, fx),
+            Request::State { have, reply } => return self.readers.push_back((have, reply)),
             Request::Ledger { reply } => {
                 let ledger = self.core.replica().ledger();
                 let _ = reply.send(Ok(off_the_others(self.snapshot.size, || ledger.clone())));
@@ -358,6 +397,9 @@ impl Room {
         }
         if fx.expired > 0 {
             metrics::counter!("mapweave_held_expired_total").increment(fx.expired);
+        }
+        if fx.presence_gave_way > 0 {
+            metrics::counter!("mapweave_presence_gave_way_total").increment(fx.presence_gave_way);
         }
         for (session, bytes) in fx.answered {
             if let Some(peer) = self.peers.get(&session) {
@@ -596,7 +638,8 @@ impl Departing {
         for reply in replies.chain(room.snapshot.replies.drain(..)) {
             let _ = reply.send(Err(self.error()));
         }
-        for (_, reply) in room.states.drain(..) {
+        let states = room.states.drain(..).map(|(_, reply)| reply);
+        for reply in states.chain(room.readers.drain(..).map(|(_, reply)| reply)) {
             let _ = reply.send(Err(self.error()));
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -20,11 +20,14 @@ use warp::hyper::service::Service;
 use warp::hyper::{self, Request};
 use warp::{Filter, Reply};
 
+use super::coding;
 use super::forwarded::Proxies;
+use super::lobby::{Guest, Lobby};
 use super::methods::Asked;
 use super::origin::HostPolicy;
 use super::problem::Problem;
 use super::protection::Protection;
+use super::stalling::Watched;
 use super::stream::{Handshakes, Stream};
 
 /// Connections that may wait to be accepted: when a thousand clients come back at once, none has to try twice.
@@ -95,6 +98,7 @@ pub async fn serve<F>(
     F::Extract: Reply,
 {
     let places = Arc::new(Semaphore::new(options.connections_max));
+    let lobby = Lobby::new(options.connections_max);
     let service = TowerToHyperService::new(warp::service(routes));
     let unanswered = options.unanswered;
     let options = Arc::new(options);
@@ -106,6 +110,10 @@ pub async fn serve<F>(
         };
         let Some((tcp, address, place)) = accepted else {
             continue;
+        };
+        let guest = tokio::select! {
+            () = stop.cancelled() => return,
+            guest = lobby.enter(address.ip()) => guest,
         };
         let (service, options, stop) = (service.clone(), options.clone(), stop.clone());
         // Every line that tells of this connection, or of the socket that it becomes, has its number.
@@ -121,7 +129,7 @@ pub async fn serve<F>(
                 None => Ok(Stream::Plain(tcp)),
             };
             match stream {
-                Ok(stream) => serve_one(stream, address, service, options, stop).await,
+                Ok(stream) => serve_one(stream, (address, guest), service, options, stop).await,
                 Err(error) => tracing::debug!(%address, %error, "a connection was not taken"),
             }
             drop(place);
@@ -130,10 +138,11 @@ pub async fn serve<F>(
     }
 }
 
-/// Serves the requests of one connection, until it ends, becomes a socket, or `stop` rings between two requests.
+/// Serves the requests of one connection, until it ends, becomes a socket, gives way before it has asked for anything, or
+/// `stop` rings between two requests. Whoever takes nothing of an answer holds up no stop.
 async fn serve_one<S>(
     stream: Stream,
-    address: SocketAddr,
+    (address, guest): (SocketAddr, Guest),
     service: S,
     options: Arc<AcceptOptions>,
     stop: CancellationToken,
@@ -148,12 +157,20 @@ async fn serve_one<S>(
     http.timer(TokioTimer::new())
         .header_read_timeout(options.header_timeout)
         .max_buf_size(64 << 10);
+    let stream = Watched::new(stream);
+    let progress = stream.progress();
+    let requests = progress.clone();
+    let guest = Arc::new(guest);
+    let waiting = guest.clone();
     let guarded = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let begun = Instant::now();
+        guest.asks();
+        let waiting = requests.request();
         let (client, scheme) = options
             .proxies
             .look_through(address, scheme, request.headers());
-        let turned_away = check(&options.hosts, &request, scheme);
+        let turned_away =
+            check(&options.hosts, &request, scheme).or_else(|| coding::refused(request.headers()));
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(scheme);
         let asked = Asked::default();
@@ -161,6 +178,7 @@ async fn serve_one<S>(
         let answer = turned_away.is_none().then(|| service.call(request));
         let options = options.clone();
         async move {
+            let _waiting = waiting;
             let mut answer = match (answer, turned_away) {
                 (Some(answer), _) => answer.await?,
                 (None, problem) => problem.unwrap_or_else(Problem::not_found).into_response(),
@@ -177,15 +195,21 @@ async fn serve_one<S>(
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = http
-        .serve_connection(TokioIo::new(stream), guarded)
-        .with_upgrades();
+    let connection = http.serve_connection(stream, guarded).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
+        () = waiting.gives_way() => {
+            return tracing::debug!(%address, "a connection that asked for nothing gave way");
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection => ended,
+                () = progress.stalled() => {
+                    return tracing::debug!(%address, "a connection that took nothing was cut");
+                }
+            }
         }
     };
     if let Err(error) = ended {

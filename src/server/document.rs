@@ -255,11 +255,12 @@ where
     let into = upload::Intake {
         spool: is_editor.then_some(&app.spool),
         unfinished: &app.unfinished,
+        stop: &app.stop,
     };
     let origin = caller.origin(&permit.who, Protocol::Rest);
     let seq = match upload::receive(body, declared_bytes, limits, into).await? {
-        Upload::Small(bytes) => {
-            let update = scan(bytes, limits.update_bytes_max)
+        Upload::Small(body) => {
+            let update = scan(body.bytes.clone(), limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;
             match room.submit_as(permit.access, update, origin).await {
                 Err(RequestError::Refused(kept @ Refused::Kept)) => {

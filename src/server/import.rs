@@ -75,7 +75,7 @@ where
     let Entered { room, permit } = entered.await?;
     let bytes_max = app.config.limits.update_bytes_max;
     let body = upload::collect(&app, body, bytes_max).await?;
-    let file = UnsentEdits::read(body).map_err(|error| unreadable(&error))?;
+    let file = UnsentEdits::read(body.bytes.clone()).map_err(|error| unreadable(&error))?;
     let origin = Origin {
         session: format!("unsent edits of {}", file.who),
         ..(*caller.origin(&permit.who, Protocol::Import)).clone()

@@ -141,7 +141,7 @@ pub(super) async fn json_body<T: DeserializeOwned, B: Buf, E: std::fmt::Display>
 ) -> Result<T, Problem> {
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
     let body = upload::collect(app, body, JSON_BYTES_MAX).await?;
-    serde_json::from_slice(&body)
+    serde_json::from_slice(&body.bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 

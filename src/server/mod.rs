@@ -3,6 +3,8 @@
 //! Start at [`run`].
 
 mod accept;
+mod coding;
+mod conformance;
 mod document;
 mod entrance;
 mod events;
@@ -10,6 +12,7 @@ mod features;
 mod forwarded;
 mod hocuspocus;
 mod import;
+mod lobby;
 mod maps;
 mod methods;
 mod origin;
@@ -23,6 +26,7 @@ mod relay;
 mod routes;
 mod share;
 mod socket;
+mod stalling;
 mod state;
 mod status;
 mod stream;
@@ -43,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use accept::listen;
+pub use conformance::serve_echo;
 pub use origin::{HostError, HostPolicy};
 pub use state::RenderMetrics;
 pub(crate) use state::revoked_by;

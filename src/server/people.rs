@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use mapweave_proto::{AwarenessUpdate, MapName, SessionId, ToRoom};
 use serde::Deserialize;
@@ -107,7 +107,8 @@ where
     app.permit(&caller, &name, Role::Viewer).await?;
     let key = query.session.ok_or_else(no_session)?;
     let limit_bytes = app.config.limits.awareness_bytes_max;
-    let bytes: Bytes = upload::collect(&app, body, limit_bytes).await?;
+    let body = upload::collect(&app, body, limit_bytes).await?;
+    let bytes = body.bytes.clone();
     let update = AwarenessUpdate::decode(bytes)
         .map_err(|error| Problem::bad_request(format!("the body is no presence: {error}")))?;
     // Looked for now: a body may take a while to arrive.
@@ -133,7 +134,7 @@ where
     upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
     let (entry, permit) = existing(&app, &caller, &segment, Role::Viewer).await?;
     let body = upload::collect(&app, body, BODY_BYTES_MAX).await?;
-    let NewMessage { to, text } = serde_json::from_slice(&body).map_err(|error| {
+    let NewMessage { to, text } = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad_request(format!(
             "send {{\"to\": client id or user, \"text\": \"…\"}}: {error}"
         ))

@@ -18,6 +18,8 @@ pub struct Problem {
     detail: String,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    #[serde(skip)]
+    headers: Vec<(header::HeaderName, &'static str)>,
 }
 
 impl Problem {
@@ -35,12 +37,25 @@ impl Problem {
             status,
             detail: detail.into(),
             retry_after_s: None,
+            headers: Vec::new(),
         }
+    }
+
+    /// The same with one header more in its answer, which tells what would be taken.
+    #[must_use]
+    pub fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
     /// Whether it says that there is no such map.
@@ -169,6 +184,9 @@ impl Reply for Problem {
         }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         metrics::counter!("mapweave_http_problems_total", "status" => self.status.as_str().to_owned()).increment(1);
         response

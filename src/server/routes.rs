@@ -180,10 +180,13 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(methods::get())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::optional("accept"))
         .and(warp::header::optional("last-event-id"))
         .and(caller())
         .and(with(app))
-        .then(|map, query, id, caller, app| answer(events(app, caller, map, query, id)));
+        .then(|map, query, accept, id, caller, app| {
+            answer(events(app, caller, map, query, (accept, id)))
+        });
     let upstream = v1()
         .and(warp::path("upstream"))
         .and(end())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use mapweave_proto::MapName;
 use mapweave_storage::Protocol;
@@ -245,8 +245,8 @@ async fn read<T: DeserializeOwned, B: Buf, E: std::fmt::Display>(
 ) -> Result<T, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE);
     upload::require(media_type.and_then(|value| value.to_str().ok()), MEDIA_TYPE)?;
-    let body: Bytes = upload::collect(app, body, BODY_BYTES_MAX).await?;
-    serde_json::from_slice(&body)
+    let body = upload::collect(app, body, BODY_BYTES_MAX).await?;
+    serde_json::from_slice(&body.bytes)
         .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use mapweave_proto::{CloseReason, SessionId, SessionLimits};
 use mapweave_storage::{Origin, Protocol};
 use tracing::Instrument;
@@ -14,6 +13,7 @@ use warp::hyper::upgrade::{OnUpgrade, Upgraded};
 use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::quota::Whose;
+use super::stalling::Watched;
 use super::state::{App, Places, SocketPlace, map_name};
 use super::stream::Stream;
 use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
@@ -142,7 +142,7 @@ pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Stream, bytes::By
 }
 
 fn socket(upgraded: Upgraded) -> Option<(Stream, bytes::Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    let parts = upgraded.downcast::<Watched>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 

@@ -1,7 +1,8 @@
-//! What has arrived of messages and bodies that are not whole yet: bounded over all connections together.
+//! What has arrived of messages and bodies that are not whole yet, or not applied: bounded over all connections together.
 //!
 //! Each connection may send messages as large as the limits allow, and as slowly as it likes; many of them could
-//! fill the memory. Beyond the bound the one that holds most is turned away, with a code on which it comes back.
+//! fill the memory. Beyond the bound the one that holds most is turned away, with a code on which it comes back. What
+//! is whole and being read counts on and is not turned away any more.
 //! Start at [`Unfinished::share`].
 
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ struct Shares {
 
 struct Holder {
     bytes: u64,
-    evict: Arc<dyn Evict>,
+    /// Nobody once it is whole.
+    evict: Option<Arc<dyn Evict>>,
 }
 
 /// What one connection holds; given back when dropped.
@@ -59,6 +61,7 @@ impl Unfinished {
         let mut shares = self.lock();
         let id = shares.next;
         shares.next += 1;
+        let evict = Some(evict);
         shares.holders.insert(id, Holder { bytes: 0, evict });
         Share {
             of: self.clone(),
@@ -93,10 +96,17 @@ impl Share {
             evicted.extend(shares.remove(largest));
         }
         drop(shares);
-        for holder in evicted {
+        for evict in evicted.into_iter().filter_map(|holder| holder.evict) {
             metrics::counter!("mapweave_unfinished_evicted_total").increment(1);
-            holder.evict.evict();
+            evict.evict();
         }
+    }
+
+    /// All has arrived: it counts until this is dropped, and others give way. False: it has been evicted.
+    pub fn is_whole(&self) -> bool {
+        let mut shares = self.of.lock();
+        let holder = shares.holders.get_mut(&self.id);
+        holder.map(|holder| holder.evict = None).is_some()
     }
 }
 
@@ -109,7 +119,8 @@ impl Drop for Share {
 impl Shares {
     /// Who holds most; of several the one that has held it for longest.
     fn largest(&self) -> Option<u64> {
-        let largest = self.holders.iter().rev().max_by_key(|(_, h)| h.bytes);
+        let growing = self.holders.iter().rev().filter(|(_, h)| h.evict.is_some());
+        let largest = growing.max_by_key(|(_, h)| h.bytes);
         largest.map(|(id, _)| *id)
     }
 
@@ -152,6 +163,19 @@ mod tests {
         // The evicted counts no more, whatever it does before it ends.
         held[1].0.set(70);
         assert_eq!(unfinished.bytes(), 51);
+    }
+
+    #[test]
+    fn what_is_whole_counts_on_and_gives_way_to_nobody() {
+        let unfinished = Unfinished::new(100);
+        let mut held = shares(&unfinished, &[80]);
+        assert!(held[0].0.is_whole());
+        held.extend(shares(&unfinished, &[21]));
+        assert_eq!(evicted(&held), [false, true]);
+        assert!(!held[1].0.is_whole());
+        held.remove(0);
+        held.extend(shares(&unfinished, &[100]));
+        assert_eq!(evicted(&held), [true, false]);
     }
 
     #[test]

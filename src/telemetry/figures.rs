@@ -64,6 +64,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Counter, "mapweave_auth_revocations_total", &[], "Rights that were taken back"),
     figure(Counter, "mapweave_auth_webhook_total", &["answer"], "Questions to the service that knows other tokens, by what came of them"),
     figure(Gauge, "mapweave_build_info", &["version"], "1, for the version that runs"),
+    figure(Counter, "mapweave_connections_gave_way_total", &[], "Connections closed because they had asked for nothing yet and too many others waited like them"),
     figure(Gauge, "mapweave_connections_open", &[], "Open TCP connections that still speak HTTP; sockets are counted apart"),
     figure(Counter, "mapweave_connections_total", &["scheme"], "Connections taken, `http` or `https`"),
     figure(Counter, "mapweave_event_resets_total", &[], "Listeners to events that were too far behind and were told to read the map anew"),
@@ -75,6 +76,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Gauge, "mapweave_maps_live_bytes", &[], "Memory of those maps, estimated; see `limits.live_maps_bytes_max`"),
     figure(Counter, "mapweave_messages_received_total", &[], "WebSocket messages received"),
     figure(Gauge, "mapweave_pinned_states_bytes", &[], "States kept so that downloads which broke go on with the same bytes"),
+    figure(Counter, "mapweave_presence_gave_way_total", &[], "Times that the presence of the session showing most was taken out because its map showed too much"),
     figure(Gauge, "mapweave_process_cpu_seconds", &[], "Processor time used since the start; only grows"),
     figure(Gauge, "mapweave_process_memory_bytes", &[], "Memory of the process that is in RAM"),
     figure(Gauge, "mapweave_process_open_files_max", &[], "Open files that the process may have; each connection is one"),
@@ -96,6 +98,7 @@ pub const FIGURES: &[Figure] = &[
     figure(Counter, "mapweave_unfinished_evicted_total", &[], "Connections closed because such bytes were too many"),
     figure(Counter, "mapweave_updates_quarantined_total", &[], "Updates that were kept apart until an owner decides"),
     figure(Counter, "mapweave_updates_refused_total", &[], "Updates that were refused, each answered with a reason"),
+    figure(Counter, "mapweave_uploads_gave_way_total", &[], "Large uploads given up because they were slow and another one needed the place"),
     figure(Counter, "mapweave_uploads_spooled_total", &[], "Bodies too large for one update, which waited in a file"),
     figure(Counter, "mapweave_webhook_events_total", &["outcome"], "Events that a webhook was to be told: `taken`, `refused`, `unreachable` (given up after eight tries), `dropped` (too many waited)"),
 ];

@@ -15,6 +15,7 @@ mod faults;
 mod features;
 mod hard_cases;
 mod harness;
+mod hostile;
 mod lifecycle;
 mod people;
 mod presence;

@@ -92,11 +92,11 @@ impl Service {
     async fn event(&self, what: &str, accept: impl Fn(&Value) -> bool) -> Value {
         until(what, || {
             let taken = self.heard().into_iter().filter(|delivery| delivery.taken);
-            let events = taken.flat_map(|delivery| {
+            let mut events = taken.flat_map(|delivery| {
                 let json = delivery.json();
                 json["events"].as_array().expect("events").clone()
             });
-            events.filter(&accept).next()
+            events.find(&accept)
         })
         .await
     }

@@ -20,8 +20,9 @@ pub fn hocuspocus_frames(data: &[u8]) {
     match &read {
         Ok(Incoming::For(address, Said::Message(message))) => {
             saw(std::mem::discriminant(message));
-            let written = hocuspocus::encode(address, message);
-            let written = written.expect("what can be read can be written");
+            let Some(written) = hocuspocus::encode(address, message) else {
+                panic!("what can be read can be written: {message:?}");
+            };
             assert_eq!(hocuspocus::decode(written), read);
         }
         Ok(Incoming::For(_, said)) => saw(std::mem::discriminant(said)),
@@ -112,8 +113,10 @@ impl Run {
 
     fn of_lane(&mut self, choice: u8, lane: LaneId, number: u64) -> SocketEvent {
         let granted = Granted {
-            access: [Access::ReadWrite, Access::ReadOnly][usize::from(number % 3 == 0)],
-            expires_ms: (number % 2 == 0).then(|| self.now_ms + number * 1_000),
+            access: [Access::ReadWrite, Access::ReadOnly][usize::from(number.is_multiple_of(3))],
+            expires_ms: number
+                .is_multiple_of(2)
+                .then(|| self.now_ms + number * 1_000),
         };
         match choice {
             // Only what was asked for is answered; of two questions at one map the room cannot tell which.
@@ -250,6 +253,9 @@ impl Run {
     }
 
     fn known(&mut self, lane: LaneId) -> &mut Lane {
-        self.lanes.get_mut(&lane).expect("a map that was asked for")
+        let Some(known) = self.lanes.get_mut(&lane) else {
+            panic!("{lane:?} was never asked for");
+        };
+        known
     }
 }

@@ -47,6 +47,8 @@ pub struct Session {
     asking: Asking,
     messages: Bucket,
     bytes: Bucket,
+    /// Bytes of texts for everyone.
+    texts: Bucket,
     early: VecDeque<Bytes>,
     early_bytes: usize,
     sent_ms: Option<u64>,
@@ -137,6 +139,9 @@ pub enum Event {
         /// What had to be encoded for it, in bytes; counted against what the peer may send.
         bytes: u64,
     },
+    /// So many frames came that no message was made of: fragments, pings and pongs. They take work as well, and count as
+    /// messages of the peer.
+    Frames(u64),
     /// Something that did not come from this session went out to the peer.
     Sent,
     /// Time passed; due at [`Session::next_tick_ms`], harmless at any time.
@@ -194,6 +199,7 @@ impl Session {
         Self {
             messages: Bucket::new(limits.messages_per_s, limits.messages_burst),
             bytes: Bucket::new(limits.bytes_per_s, limits.bytes_burst),
+            texts: Bucket::new(limits::STATELESS_BYTES_PER_S, limits::STATELESS_BYTES_BURST),
             limits,
             access,
             phase: Phase::Greeting,
@@ -234,6 +240,10 @@ impl Session {
             Event::Settled { upto } => self.settled(upto, &mut turn),
             Event::Refused { number, reason } => self.refused(number, reason, &mut turn),
             Event::Answered { bytes } => self.answered(bytes, &mut turn),
+            Event::Frames(count) => {
+                let paid_ms = self.messages.take(now_ms, count);
+                self.pause(paid_ms, &mut turn);
+            }
             Event::Sent => self.sent_ms = Some(now_ms),
             Event::Tick => self.tick(&mut turn),
             Event::Stop(reason) => self.close(reason, &mut turn),
@@ -362,6 +372,8 @@ impl Session {
             Message::QueryAwareness if self.access.reads() => turn.room(ToRoom::QueryAwareness),
             Message::DurableAck(token) => self.asked(token, turn),
             Message::Stateless(payload) if self.statuses.is_some() && self.access.reads() => {
+                let paid_ms = self.texts.take(turn.now_ms, payload.len() as u64);
+                self.pause(paid_ms, turn);
                 turn.room(ToRoom::Stateless(payload));
             }
             Message::QueryAwareness
@@ -421,6 +433,10 @@ impl Session {
                 turn,
             );
         }
+        // Everybody in the map is told, and so it is paid for more than once.
+        let cost = (awareness.len() as u64).saturating_mul(limits::AWARENESS_COST);
+        let paid_ms = self.bytes.take(turn.now_ms, cost);
+        self.pause(paid_ms, turn);
         match AwarenessUpdate::decode(awareness) {
             Ok(update) if update.entries.is_empty() => {}
             // Nobody is shown in a map that it does not see.

@@ -76,6 +76,8 @@ pub enum SocketEvent {
     Ended(LaneId, CloseReason),
     /// Something for one map's session, from its room. Late ones do nothing.
     Lane(LaneId, Event),
+    /// So many frames came that no message was made of, as [`Event::Frames`].
+    Frames(u64),
     /// Something that was not asked for here went out to the peer.
     Sent,
     /// Time passed; due at [`Switchboard::next_tick_ms`], harmless at any time.
@@ -204,6 +206,11 @@ impl Switchboard {
             SocketEvent::Denied(lane, reason) => self.denied(now_ms, lane, reason, out),
             SocketEvent::Ended(lane, reason) => self.ended(now_ms, lane, &reason, out),
             SocketEvent::Lane(lane, event) => self.of_lane(now_ms, lane, event, out),
+            SocketEvent::Frames(count) => {
+                if let Some(until_ms) = self.messages.take(now_ms, count) {
+                    out.push(SocketEffect::Pause { until_ms });
+                }
+            }
             SocketEvent::Sent => self.sent_ms = Some(now_ms),
             SocketEvent::Tick => self.tick(now_ms, out),
             SocketEvent::Stop(reason) => self.close((&reason).into(), out),

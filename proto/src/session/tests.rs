@@ -69,6 +69,24 @@ fn keepalive() -> Message {
 }
 
 #[test]
+fn frames_without_a_message_count_as_messages() {
+    let limits = SessionLimits {
+        messages_per_s: 100,
+        messages_burst: 10,
+        ..SessionLimits::default()
+    };
+    let mut session = Session::new(limits, Access::ReadWrite);
+    let mut out = Vec::new();
+    session.handle(0, Event::Frames(10), &mut out);
+    assert!(out.is_empty());
+    session.handle(0, Event::Frames(100), &mut out);
+    assert!(
+        matches!(out[..], [Effect::Pause { until_ms: 1_000 }]),
+        "{out:?}"
+    );
+}
+
+#[test]
 fn what_comes_before_the_room_took_us_in_is_kept_in_order() {
     let mut session = session();
     assert!(frame(&mut session, &Message::SyncStep1(Bytes::from_static(&[0]))).is_empty());

@@ -181,6 +181,15 @@ pub enum DoorError {
         /// Its clock.
         clock: u64,
     },
+    /// Formatting lies under a key, where a value belongs. No writer makes such an entry; yrs panics when it is asked
+    /// which keys of the map have changed.
+    #[error("struct {clock} of client {client} is a map entry without a value")]
+    EntryWithoutValue {
+        /// The client of the struct.
+        client: ClientId,
+        /// Its clock.
+        clock: u64,
+    },
     /// Structs of several clients wait for each other in a circle.
     #[error("struct {clock} of client {client} depends on itself through other clients")]
     Circular {

@@ -286,6 +286,9 @@ impl<'a> Walk<'a> {
         {
             return Err(DoorError::LongEntry { client, clock });
         }
+        if spot.is_keyed() && piece.kind == content::FORMAT {
+            return Err(DoorError::EntryWithoutValue { client, clock });
+        }
         spot.what = match piece.kind {
             content::TYPE => What::Type,
             content::DELETED => What::Deleted,

@@ -146,15 +146,12 @@ impl Store {
     }
 
     fn take(&mut self, into: &super::Into, packed: &[u8]) -> Outcome {
-        if !self.maps.contains_key(&into.doc) {
-            let map = FakeMap {
-                name: into.name.clone(),
-                state: MapState::Live,
-                log: Vec::new(),
-                known: Known::default(),
-            };
-            self.maps.insert(into.doc, map);
-        }
+        self.maps.entry(into.doc).or_insert_with(|| FakeMap {
+            name: into.name.clone(),
+            state: MapState::Live,
+            log: Vec::new(),
+            known: Known::default(),
+        });
         for record in unpack(packed, "other", 1 << 26).unwrap() {
             let relayed = record.origin.relayed.clone().unwrap();
             if !self.maps[&into.doc].known.holds(&relayed.log, relayed.seq) {

@@ -29,6 +29,8 @@ pub struct Effects {
     pub quarantined: u64,
     /// How many updates were given up that had waited too long.
     pub expired: u64,
+    /// How often presence was taken out because its session showed more than anybody else, and it was too much.
+    pub presence_gave_way: u64,
     /// Answers to [`Input::Submit`](super::Input::Submit).
     pub replies: Vec<(Ticket, Result<Seq, Refused>)>,
     /// Who has come and gone, as those who want to hear of it were told.

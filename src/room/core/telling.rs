@@ -24,7 +24,7 @@ pub(super) fn tell_everyone(payload: String, fx: &mut Effects) {
 pub const PRESENCE_EVERY_MS: u64 = 5;
 
 impl Core {
-    pub(super) fn send_everyone(&self, session: SessionId, fx: &mut Effects) {
+    pub(super) fn send_everyone(&mut self, session: SessionId, fx: &mut Effects) {
         let everyone = self.presence.everyone();
         fx.send
             .extend(everyone.iter().map(|piece| (session, awareness(piece))));
@@ -62,7 +62,8 @@ impl Core {
             return;
         }
         self.presence_told_ms = Some(now_ms);
-        for piece in self.presence.take_changes() {
+        fx.presence_gave_way += self.presence.take_gave_way();
+        for piece in self.presence.take_changes(now_ms) {
             self.see_people(now_ms, &piece);
             fx.broadcast.push(Broadcast {
                 message: awareness(&piece),
@@ -83,9 +84,8 @@ impl Core {
 
     /// When presence has to be told, if there is anything to tell: call [`Core::end_turn`] then.
     pub fn presence_due_ms(&self) -> Option<u64> {
-        self.presence.has_changes().then(|| {
-            self.presence_told_ms
-                .map_or(0, |told| told + PRESENCE_EVERY_MS)
-        })
+        let told_ms = self.presence_told_ms;
+        let paced_ms = told_ms.map_or(0, |told| told.saturating_add(PRESENCE_EVERY_MS));
+        Some(self.presence.due_ms()?.max(paced_ms))
     }
 }

@@ -214,7 +214,11 @@ fn an_early_update_is_logged_its_author_asked_and_the_others_told_once_its_base_
 fn an_answer_costs_what_had_to_be_encoded_and_nothing_if_it_was_told_before() {
     let mut core = core();
     join(&mut core, ALICE, Access::ReadWrite);
-    turn(&mut core, vec![says(ALICE, 1, &edits(7, 1)[0])]);
+    let edits = edits(7, 2);
+    turn(
+        &mut core,
+        vec![says(ALICE, 1, &edits[0]), says(ALICE, 2, &edits[1])],
+    );
     let asks = |clock| {
         let have = [(mapweave_proto::ClientId(7), clock)].into_iter().collect();
         Input::Heard(BOB, ToRoom::SyncStep1(have))
@@ -225,6 +229,44 @@ fn an_answer_costs_what_had_to_be_encoded_and_nothing_if_it_was_told_before() {
     assert!(matches!(first[..], [(BOB, bytes)] if bytes >= core.update_bytes()));
     assert_eq!(answered(&mut core, 1), [(BOB, 0)]);
     assert_ne!(answered(&mut core, 2), [(BOB, 0)]);
+    // What is claimed beyond what is there makes no other question of it.
+    assert_eq!(answered(&mut core, 9), [(BOB, 0)]);
+}
+
+#[test]
+fn of_many_who_ask_for_different_things_each_turn_answers_one() {
+    let mut core = core();
+    join(&mut core, ALICE, Access::ReadWrite);
+    let edits = edits(7, 8);
+    let said = (1..)
+        .zip(&edits)
+        .map(|(number, edit)| says(ALICE, number, edit));
+    turn(&mut core, said.collect());
+    for session in 10..14 {
+        join(&mut core, SessionId(session), Access::ReadWrite);
+    }
+    let asks = |session: u64, clock: u64| {
+        let have = [(mapweave_proto::ClientId(7), clock)].into_iter().collect();
+        Input::Heard(SessionId(session), ToRoom::SyncStep1(have))
+    };
+    let fx = turn(
+        &mut core,
+        vec![
+            asks(10, 1),
+            asks(11, 2),
+            asks(12, 3),
+            asks(13, 4),
+            asks(12, 2),
+        ],
+    );
+    let who = |fx: &Effects| fx.answered.iter().map(|(id, _)| id.0).collect::<Vec<_>>();
+    assert_eq!(who(&fx), [10]);
+    assert!(core.is_asked());
+    // Whoever asks the same is answered along, and the newest question counts.
+    assert_eq!(who(&turn(&mut core, Vec::new())), [11, 12]);
+    turn(&mut core, vec![Input::Leave(SessionId(13))]);
+    assert!(!core.is_asked());
+    assert_eq!(turn(&mut core, Vec::new()).answered, []);
 }
 
 #[test]

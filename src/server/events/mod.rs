@@ -45,6 +45,9 @@ pub const BEHIND_RECORDS_MAX: u64 = 4_096;
 /// An update of more bytes than this is in no event: whoever needs it fetches the state.
 pub const UPDATE_BYTES_MAX: usize = 1 << 20;
 
+/// What a stream of events is.
+const MEDIA_TYPE: &str = "text/event-stream";
+
 /// Events are handed to the socket in chunks of about so many bytes …
 const CHUNK_BYTES: usize = 32 << 10;
 
@@ -63,8 +66,36 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// … and how much later at most.
 const RETRY_SPREAD: Duration = Duration::from_secs(3);
 
+/// How soon whoever cannot be told anything now comes back.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
+
 /// GET `/api/v1/maps/{map}/events[?events=NAMES][&after=ID][&unknown=empty]`.
+///
+/// A browser's `EventSource` gives up for good on any answer but 200 (HTML §9.2.3). So where only now is the wrong
+/// time, whoever asks for a stream of events gets one that says so, and comes back by itself.
 pub async fn events(
+    app: Arc<App>,
+    caller: Caller,
+    segment: String,
+    query: String,
+    (accept, last_event_id): (Option<String>, Option<String>),
+) -> Result<warp::reply::Response, Problem> {
+    let told = listen(app, caller, segment, query, last_event_id).await;
+    match told {
+        Err(problem)
+            if problem.is_unavailable() && accept.is_some_and(|a| a.contains(MEDIA_TYPE)) =>
+        {
+            let mut events = Events::default();
+            events.retry(RETRY_UNAVAILABLE);
+            events.unavailable(problem.detail());
+            let body = events.take().unwrap_or_default();
+            Ok(stream_of(warp::reply::Response::new(body.into())))
+        }
+        told => told,
+    }
+}
+
+async fn listen(
     app: Arc<App>,
     caller: Caller,
     segment: String,
@@ -129,15 +160,19 @@ pub async fn events(
             .poll_recv(cx)
             .map(|chunk| chunk.map(Ok::<Bytes, std::convert::Infallible>))
     });
-    let mut response = warp::reply::stream(body).into_response();
+    Ok(stream_of(warp::reply::stream(body).into_response()))
+}
+
+/// An answer as a stream of events.
+fn stream_of(mut response: warp::reply::Response) -> warp::reply::Response {
     let headers = response.headers_mut();
-    let text = HeaderValue::from_static("text/event-stream");
+    let text = HeaderValue::from_static(MEDIA_TYPE);
     headers.insert(header::CONTENT_TYPE, text);
     let whole = HeaderValue::from_static("no-cache, no-transform");
     headers.insert(header::CACHE_CONTROL, whole);
     // nginx collects what it passes on unless it is told not to.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// The place that `id` names, if all records after it can be told.

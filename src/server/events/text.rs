@@ -156,12 +156,16 @@ impl Events {
 
     /// The stream ends, and why.
     pub fn closing(&mut self, reason: &CloseReason) {
-        let told = json!({
-            "kind": "closing",
-            "code": reason.code(),
-            "reason": reason.text(),
-            "final": reason.is_terminal(),
-        });
+        self.ends(reason.code(), &reason.text(), reason.is_terminal());
+    }
+
+    /// The stream ends before it begins, for a reason that will pass.
+    pub fn unavailable(&mut self, why: &str) {
+        self.ends(CloseReason::Unavailable("").code(), why, false);
+    }
+
+    fn ends(&mut self, code: u16, reason: &str, last: bool) {
+        let told = json!({ "kind": "closing", "code": code, "reason": reason, "final": last });
         self.event("notice", &told);
     }
 

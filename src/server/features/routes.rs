@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
 use warp::{Filter, Rejection, Reply};
@@ -13,7 +12,7 @@ use super::super::methods;
 use super::super::problem::Problem;
 use super::super::routes::{Answer, answer, with};
 use super::super::state::App;
-use super::super::upload::collect;
+use super::super::upload::{Body, collect};
 use super::edit::OfFeature;
 use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
 
@@ -46,8 +45,12 @@ pub fn routes(
         .then(|map, query, caller, app| answer(list(app, caller, map, query)))
         .or(list_of.clone().and(methods::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
-                answer(async move { post(app, sent.caller, map, sent.headers, sent.bytes?).await })
-                    .await
+                answer(async move {
+                    // It counts until the edit is written, here and below.
+                    let body = sent.body?;
+                    post(app, sent.caller, map, sent.headers, body.bytes.clone()).await
+                })
+                .await
             },
         ))
         .unify()
@@ -65,8 +68,9 @@ pub fn routes(
         .or(item.clone().and(methods::put()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    let bytes = sent.bytes?;
-                    put(of(app, map, fid, sent.headers, sent.caller), bytes).await
+                    let body = sent.body?;
+                    let of = of(app, map, fid, sent.headers, sent.caller);
+                    put(of, body.bytes.clone()).await
                 })
                 .await
             },
@@ -75,8 +79,9 @@ pub fn routes(
         .or(item.clone().and(methods::patch()).and(sent(app)).then(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
-                    let bytes = sent.bytes?;
-                    patch(of(app, map, fid, sent.headers, sent.caller), bytes).await
+                    let body = sent.body?;
+                    let of = of(app, map, fid, sent.headers, sent.caller);
+                    patch(of, body.bytes.clone()).await
                 })
                 .await
             },
@@ -148,7 +153,7 @@ impl std::str::FromStr for Segment {
 /// A request with a body, as far as it could be read.
 struct Sent {
     headers: HeaderMap,
-    bytes: Result<Bytes, Problem>,
+    body: Result<Body, Problem>,
     caller: Caller,
 }
 
@@ -164,13 +169,13 @@ fn sent(
             async move {
                 let limit_bytes = app.config.limits.update_bytes_max;
                 // Nothing is taken in from those who will be turned away.
-                let bytes = match app.greet(&caller) {
+                let body = match app.greet(&caller) {
                     Ok(()) => collect(&app, body, limit_bytes).await,
                     Err(problem) => Err(problem),
                 };
                 Sent {
                     headers,
-                    bytes,
+                    body,
                     caller,
                 }
             }

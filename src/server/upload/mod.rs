@@ -3,10 +3,11 @@
 //! Nothing of a body is applied before all of it has arrived and was checked. Start at [`receive`].
 
 mod apply;
+mod places;
 mod spool;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -15,13 +16,17 @@ use warp::http::StatusCode;
 
 use super::problem::Problem;
 use super::state::App;
-use super::unfinished::Unfinished;
+use super::unfinished::{Share, Unfinished};
 
 pub use apply::apply;
 pub use spool::{FREE_BYTES_MIN, Spool, Spooled};
 
 /// How long a body may pause, so that whoever goes silent does not hold on to memory or disk for ever.
 pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// How many bytes a second a body has to bring for long, beside such a pause: a modem of the eighties brings more, and
+/// whoever sends a byte now and then does not hold on for ever.
+const PACE_BYTES_PER_S: u64 = 256;
 
 /// Takes in a small body to its end, into memory.
 ///
@@ -31,7 +36,7 @@ pub async fn collect<B: Buf, E: std::fmt::Display>(
     app: &App,
     body: impl Stream<Item = Result<B, E>>,
     limit_bytes: usize,
-) -> Result<Bytes, Problem> {
+) -> Result<Body, Problem> {
     let limits = UploadLimits {
         update_bytes_max: limit_bytes,
         state_bytes_max: limit_bytes as u64,
@@ -41,9 +46,10 @@ pub async fn collect<B: Buf, E: std::fmt::Display>(
     let into = Intake {
         spool: None,
         unfinished: &app.unfinished,
+        stop: &app.stop,
     };
     match receive(body, None, limits, into).await? {
-        Upload::Small(bytes) => Ok(bytes),
+        Upload::Small(body) => Ok(body),
         Upload::Large(_) => Err(Problem::too_large(limits.state_bytes_max, limits.named)),
     }
 }
@@ -63,10 +69,17 @@ pub fn require(media_type: Option<&str>, expected: &'static str) -> Result<(), P
     }
 }
 
+/// A body in memory, which counts as long as this is kept: keep it until what was made of it is written.
+pub struct Body {
+    /// All of it.
+    pub bytes: Bytes,
+    _counted: Share,
+}
+
 /// A body that has arrived whole.
 pub enum Upload {
     /// At most one update's bytes.
-    Small(Bytes),
+    Small(Body),
     /// More, in a file.
     Large(Spooled),
 }
@@ -91,6 +104,8 @@ pub struct Intake<'a> {
     pub spool: Option<&'a Spool>,
     /// Counts what is in memory.
     pub unfinished: &'a Arc<Unfinished>,
+    /// Rings when the server stops, which does not wait for the rest of a body.
+    pub stop: &'a CancellationToken,
 }
 
 /// Takes in a body to its end: what is too large for memory into `spool`.
@@ -123,12 +138,18 @@ where
     let mut memory = BytesMut::new();
     let mut file: Option<Spooled> = None;
     let mut received: u64 = 0;
+    let began = Instant::now();
     let evicted = CancellationToken::new();
     let share = into.unfinished.share(Arc::new(evicted.clone()));
     loop {
+        let slowest = Duration::from_secs(received / PACE_BYTES_PER_S).saturating_add(pause_max);
+        let late = slowest.saturating_sub(began.elapsed()).min(pause_max);
         let next = tokio::select! {
-            next = tokio::time::timeout(pause_max, body.next()) => next,
+            next = tokio::time::timeout(late, body.next()) => next,
             () = evicted.cancelled() => return Err(crowded()),
+            () = into.stop.cancelled() => {
+                return Err(Problem::unavailable("the server is stopping; nothing was changed"));
+            }
         };
         let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
             break;
@@ -140,7 +161,8 @@ where
             return Err(too_large());
         }
         if file.is_none() && memory.len() + chunk.remaining() > update_bytes_max {
-            let mut spooled = into.spool.ok_or_else(too_large)?.file().await?;
+            let spool = into.spool.ok_or_else(too_large)?;
+            let mut spooled = spool.file(evicted.clone()).await?;
             spooled.write(&std::mem::take(&mut memory)).await?;
             file = Some(spooled);
         }
@@ -161,13 +183,17 @@ where
             metrics::counter!("mapweave_uploads_spooled_total").increment(1);
             Ok(Upload::Large(file))
         }
-        None => Ok(Upload::Small(memory.freeze())),
+        None if !share.is_whole() => Err(crowded()),
+        None => Ok(Upload::Small(Body {
+            bytes: memory.freeze(),
+            _counted: share,
+        })),
     }
 }
 
 fn crowded() -> Problem {
     Problem::unavailable(
-        "too many large messages are on their way (limits.unfinished_bytes_max); nothing was changed",
+        "too many large messages are on their way (limits.unfinished_bytes_max), or others arrive faster; nothing was changed",
     )
 }
 
@@ -177,7 +203,7 @@ fn paused(pause_max: Duration) -> Problem {
         "timeout",
         "The body did not go on",
         format!(
-            "nothing came for {} s; nothing was changed: send it again",
+            "nothing came for {} s, or less than {PACE_BYTES_PER_S} bytes a second for long; nothing was changed: send it again",
             pause_max.as_secs()
         ),
     )

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use mapweave_proto::ReadAt;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use warp::http::StatusCode;
 
+use super::places::{Place, Places};
 use crate::server::problem::Problem;
 
 /// Folder of the files, in the data folder.
@@ -33,7 +35,7 @@ const LOOK_EVERY_BYTES: u64 = 8 << 20;
 pub struct Spool {
     folder: PathBuf,
     free_bytes_min: u64,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// One at a time is applied: each takes a copy of its map's ledger, and a thread for long.
     pub(super) turn: Semaphore,
 }
@@ -46,7 +48,7 @@ pub struct Spooled {
     free_bytes_min: u64,
     bytes: u64,
     looked_at_bytes: u64,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// A body on disk that is read back.
@@ -54,7 +56,7 @@ pub struct Spooled {
 pub struct Stored {
     file: File,
     bytes: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Spool {
@@ -63,7 +65,7 @@ impl Spool {
         Self {
             folder: data.join(FOLDER),
             free_bytes_min,
-            places: Arc::new(Semaphore::new(FILES_MAX)),
+            places: Places::new(FILES_MAX),
             turn: Semaphore::new(1),
         }
     }
@@ -79,12 +81,12 @@ impl Spool {
         }
     }
 
-    /// A new, empty file.
+    /// A new, empty file. Whoever fills it so slowly that it keeps others out has to give way, as `gives_way` tells.
     ///
     /// # Errors
     /// A problem where there are too many already, or the disk has no room.
-    pub async fn file(&self) -> Result<Spooled, Problem> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+    pub async fn file(&self, gives_way: CancellationToken) -> Result<Spooled, Problem> {
+        let place = self.places.enter(gives_way).ok_or_else(|| {
             Problem::unavailable(format!(
                 "{FILES_MAX} large uploads are on their way already"
             ))
@@ -102,7 +104,7 @@ impl Spool {
             free_bytes_min: self.free_bytes_min,
             bytes: 0,
             looked_at_bytes: 0,
-            _place: place,
+            place,
         };
         spooled.check_free()?;
         Ok(spooled)
@@ -118,6 +120,7 @@ impl Spooled {
         let written = self.file.write_all(bytes).await;
         written.map_err(|error| failed(&error))?;
         self.bytes += bytes.len() as u64;
+        self.place.has(self.bytes);
         if self.bytes - self.looked_at_bytes >= LOOK_EVERY_BYTES {
             self.looked_at_bytes = self.bytes;
             self.check_free()?;
@@ -130,6 +133,7 @@ impl Spooled {
     /// # Errors
     /// As [`Spooled::write`].
     pub async fn finish(&mut self) -> Result<(), Problem> {
+        self.place.settle();
         self.file.flush().await.map_err(|error| failed(&error))
     }
 
@@ -138,7 +142,7 @@ impl Spooled {
         Stored {
             file: self.file.into_std().await,
             bytes: self.bytes,
-            _place: self._place,
+            _place: self.place,
         }
     }
 

@@ -16,9 +16,12 @@ const LIMITS: UploadLimits = UploadLimits {
 fn into(spool: &Spool) -> Intake<'_> {
     static UNFINISHED: std::sync::LazyLock<Arc<Unfinished>> =
         std::sync::LazyLock::new(|| Unfinished::new(1 << 20));
+    static STOP: std::sync::LazyLock<CancellationToken> =
+        std::sync::LazyLock::new(CancellationToken::new);
     Intake {
         spool: Some(spool),
         unfinished: &UNFINISHED,
+        stop: &STOP,
     }
 }
 
@@ -35,7 +38,7 @@ async fn a_body_waits_in_memory_until_it_is_too_large_for_that() {
     let data = tempfile::tempdir().unwrap();
     let spool = Spool::new(data.path(), 0);
     let small = receive(body(&[60, 40]), None, LIMITS, into(&spool)).await;
-    assert!(matches!(small, Ok(Upload::Small(bytes)) if bytes.len() == 100));
+    assert!(matches!(small, Ok(Upload::Small(body)) if body.bytes.len() == 100));
     let Ok(Upload::Large(large)) = receive(body(&[60, 41, 899]), None, LIMITS, into(&spool)).await
     else {
         panic!("it has to wait in a file");
@@ -128,6 +131,7 @@ async fn of_bodies_that_are_too_much_together_the_largest_is_turned_away() {
     let into = Intake {
         spool: Some(&spool),
         unfinished: &unfinished,
+        stop: &CancellationToken::new(),
     };
     let slow = body(&[60]).chain(stream::pending());
     let slow = receive(slow, None, LIMITS, into);
@@ -143,7 +147,26 @@ async fn of_bodies_that_are_too_much_together_the_largest_is_turned_away() {
     let refused = slow.err().unwrap();
     assert!(refused.detail().contains("limits.unfinished_bytes_max"));
     assert!(matches!(later, Ok(Upload::Small(_))));
+    let later = later.ok().unwrap();
+    assert_eq!(unfinished.bytes(), 41, "it counts until it is applied");
+    drop(later);
     assert_eq!(unfinished.bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_is_given_up_although_it_never_pauses_for_long() {
+    let data = tempfile::tempdir().unwrap();
+    let spool = Spool::new(data.path(), 0);
+    let bytes = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(&[7])), ()))
+    });
+    let limits = UploadLimits {
+        pause_max: Duration::from_millis(50),
+        ..LIMITS
+    };
+    let refused = receive(bytes, None, limits, into(&spool)).await.err();
+    assert!(refused.unwrap().detail().contains("256 bytes a second"));
 }
 
 #[tokio::test]
@@ -152,7 +175,7 @@ async fn only_so_many_large_uploads_are_on_their_way_at_once() {
     let spool = Spool::new(data.path(), 0);
     let mut files = Vec::new();
     let refused = loop {
-        match spool.file().await {
+        match spool.file(CancellationToken::new()).await {
             Ok(file) => files.push(file),
             Err(problem) => break problem,
         }
@@ -161,5 +184,5 @@ async fn only_so_many_large_uploads_are_on_their_way_at_once() {
     let answer = warp::Reply::into_response(refused);
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     files.pop();
-    assert!(spool.file().await.is_ok());
+    assert!(spool.file(CancellationToken::new()).await.is_ok());
 }

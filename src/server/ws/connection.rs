@@ -249,7 +249,18 @@ impl Running {
     /// Takes what is whole of what has arrived, unless the session wants a pause.
     async fn take_messages(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
-            let incoming = match self.reader.next_message() {
+            // Whoever sends more than a thread can do at once lets others have it in between.
+            tokio::task::coop::consume_budget().await;
+            let next = self.reader.next_message();
+            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
+            let others = self
+                .reader
+                .take_frames()
+                .saturating_sub(u64::from(is_message));
+            if others > 0 {
+                self.handle(Event::Frames(others)).await?;
+            }
+            let incoming = match next {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(Ending::of_frame(error)),
@@ -261,7 +272,7 @@ impl Running {
                 }
                 Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
                 Incoming::Pong => {}
-                Incoming::Text => {
+                Incoming::Text(_) => {
                     return Err(Ending::Close(
                         1003,
                         "text messages are not understood".to_owned(),

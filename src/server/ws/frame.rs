@@ -20,8 +20,8 @@ const HEADER_BYTES_MAX: usize = 10;
 pub enum Incoming {
     /// A binary message, put together from its fragments.
     Binary(Bytes),
-    /// A text message. No protocol of ours uses one.
-    Text,
+    /// A text message, checked. No protocol of ours uses one.
+    Text(Bytes),
     /// To be answered with a pong of the same payload.
     Ping(Bytes),
     /// An answer that nobody needs.
@@ -62,9 +62,20 @@ impl FrameError {
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: BytesMut,
-    /// Payload of a fragmented message so far, and whether it is text.
-    partial: Option<(BytesMut, bool)>,
+    partial: Option<Partial>,
     message_bytes_max: usize,
+    /// Of a frame of text that is not whole yet: how much of its payload is known to be UTF-8.
+    text_ahead: usize,
+    /// Frames of any kind, counted until somebody asks.
+    frames: u64,
+}
+
+/// A fragmented message so far.
+#[derive(Debug)]
+struct Partial {
+    payload: BytesMut,
+    /// Of a text, how much of it is known to be UTF-8.
+    text: Option<usize>,
 }
 
 impl FrameReader {
@@ -74,6 +85,8 @@ impl FrameReader {
             buffer: BytesMut::from(early),
             partial: None,
             message_bytes_max,
+            text_ahead: 0,
+            frames: 0,
         }
     }
 
@@ -84,7 +97,19 @@ impl FrameReader {
 
     /// Bytes that wait for the rest of a message.
     pub fn waiting_bytes(&self) -> usize {
-        self.buffer.len() + self.partial.as_ref().map_or(0, |(p, _)| p.len())
+        self.buffer.len() + self.partial_bytes()
+    }
+
+    /// How many frames were read since the last call, be they messages, fragments or control frames: each takes work,
+    /// also where no message comes of it.
+    pub fn take_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.frames)
+    }
+
+    fn partial_bytes(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.payload.len())
     }
 
     /// The next whole message, or `None` until more bytes are fed.
@@ -99,6 +124,7 @@ impl FrameReader {
                 }
                 return Ok(None);
             };
+            self.frames += 1;
             if let Some(message) = self.message(&header, payload)? {
                 return Ok(Some(message));
             }
@@ -122,12 +148,50 @@ impl FrameReader {
         self.check_length(&header, length)?;
         let length = length as usize;
         if self.buffer.len() < header_bytes + length {
+            self.check_text_ahead(header.opcode, header_bytes, mask)?;
             return Ok(None);
         }
+        self.text_ahead = 0;
         self.buffer.advance(header_bytes);
         let mut payload = self.buffer.split_to(length);
         unmask(&mut payload, mask);
         Ok(Some((header, payload)))
+    }
+
+    /// What is no UTF-8 is said as soon as it is there (RFC 6455 §8.1), not once its frame has come to an end.
+    fn check_text_ahead(
+        &mut self,
+        opcode: OpCode,
+        header_bytes: usize,
+        mask: [u8; 4],
+    ) -> Result<(), FrameError> {
+        let before = match (opcode, &self.partial) {
+            (OpCode::Data(Data::Text), _) => &[][..],
+            (
+                OpCode::Data(Data::Continue),
+                Some(Partial {
+                    payload,
+                    text: Some(checked),
+                }),
+            ) => payload.get(*checked..).unwrap_or_default(),
+            _ => return Ok(()),
+        };
+        // The end of the fragments before may be the beginning of a character that goes on here.
+        let before = if self.text_ahead == 0 {
+            before
+        } else {
+            &[][..]
+        };
+        let arrived = self
+            .buffer
+            .get(header_bytes + self.text_ahead..)
+            .unwrap_or_default();
+        let keys = mask.iter().cycle().skip(self.text_ahead % 4);
+        let mut text = before.to_vec();
+        text.extend(arrived.iter().zip(keys).map(|(byte, key)| byte ^ key));
+        let known = checked_upto(&text, 0)?;
+        self.text_ahead += known.saturating_sub(before.len());
+        Ok(())
     }
 
     fn check_length(&self, header: &FrameHeader, length: u64) -> Result<(), FrameError> {
@@ -139,7 +203,7 @@ impl FrameReader {
                 return Err(FrameError::Protocol("a control frame is fragmented"));
             }
         }
-        let before = self.partial.as_ref().map_or(0, |(p, _)| p.len()) as u64;
+        let before = self.partial_bytes() as u64;
         let limit_bytes = self.message_bytes_max;
         let total = before
             .checked_add(length)
@@ -180,20 +244,35 @@ impl FrameReader {
         if last {
             return whole(payload, text).map(Some);
         }
-        self.partial = Some((payload, text));
+        self.partial = Some(Partial {
+            text: text.then(|| checked_upto(&payload, 0)).transpose()?,
+            payload,
+        });
         Ok(None)
     }
 
     fn continuation(&mut self, last: bool, payload: &[u8]) -> Result<Option<Incoming>, FrameError> {
-        let Some((mut message, text)) = self.partial.take() else {
+        let Some(mut partial) = self.partial.take() else {
             return Err(FrameError::Protocol("a continuation without a beginning"));
         };
-        message.extend_from_slice(payload);
+        partial.payload.extend_from_slice(payload);
         if last {
-            return whole(message, text).map(Some);
+            return whole(partial.payload, partial.text.is_some()).map(Some);
         }
-        self.partial = Some((message, text));
+        if let Some(checked) = &mut partial.text {
+            *checked = checked_upto(&partial.payload, *checked)?;
+        }
+        self.partial = Some(partial);
         Ok(None)
+    }
+}
+
+/// How much of a text is UTF-8, of which so much was known to be; the last character may be incomplete.
+fn checked_upto(text: &[u8], known: usize) -> Result<usize, FrameError> {
+    match std::str::from_utf8(text.get(known..).unwrap_or_default()) {
+        Ok(_) => Ok(text.len()),
+        Err(error) if error.error_len().is_some() => Err(FrameError::NotUtf8),
+        Err(error) => Ok(known + error.valid_up_to()),
     }
 }
 
@@ -201,9 +280,8 @@ fn whole(payload: BytesMut, text: bool) -> Result<Incoming, FrameError> {
     if !text {
         return Ok(Incoming::Binary(payload.freeze()));
     }
-    std::str::from_utf8(&payload)
-        .map(|_| Incoming::Text)
-        .map_err(|_| FrameError::NotUtf8)
+    std::str::from_utf8(&payload).map_err(|_| FrameError::NotUtf8)?;
+    Ok(Incoming::Text(payload.freeze()))
 }
 
 fn close(payload: &[u8]) -> Result<Incoming, FrameError> {
@@ -239,6 +317,11 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 /// A binary message in one frame, ready for the wire, to be made once and sent to many.
 pub fn binary(payload: &[u8]) -> Bytes {
     framed(0x82, payload)
+}
+
+/// The same of a text.
+pub fn text(payload: &[u8]) -> Bytes {
+    framed(0x81, payload)
 }
 
 /// The answer to a ping.
@@ -342,6 +425,25 @@ mod tests {
             Incoming::Binary(Bytes::from_static(b"abcd")),
         ];
         assert_eq!(read_all(&wire, 1), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_text_is_said_before_its_frame_has_ended() {
+        let text = "κόσμε-\u{10FFFF}-".as_bytes();
+        let wrong = [text, &[0xf4, 0x90, 0x80, 0x80], text].concat();
+        for cut in 0..text.len() {
+            let (first, rest) = wrong.split_at(cut);
+            let wire = [masked(0x01, first), masked(0x80, rest)].concat();
+            let mut reader = FrameReader::new(1_000, &[]);
+            let told = wire.iter().position(|byte| {
+                reader.feed(&[*byte]);
+                reader.next_message().is_err()
+            });
+            assert!(told.unwrap() < wire.len() - text.len(), "cut at {cut}");
+            let fine = [masked(0x01, &text[..cut]), masked(0x80, &text[cut..])].concat();
+            let whole = Incoming::Text(Bytes::copy_from_slice(text));
+            assert_eq!(read_all(&fine, 1), Ok(vec![whole]), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod backlog;
 mod connection;
 mod door;
+pub mod echo;
 mod errands;
 pub mod frame;
 mod hocuspocus;

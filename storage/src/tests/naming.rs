@@ -341,11 +341,14 @@ fn a_damaged_archive_costs_few_records_where_most_of_it_can_be_unpacked() {
     fs::remove_dir_all(dir.path().join("sled")).unwrap();
     let (store, report) = open(dir.path(), options(&disk));
     let (block, record): (Vec<_>, Vec<_>) = report.problems.iter().partition(|p| p.doc.is_none());
-    assert_eq!((block.len(), record.len()), (1, 1), "{report:#?}");
-    let lost = record[0].seq.unwrap();
-    let readable = (1..=301).filter(|seq| read(&store, DOCS[0], Seq(*seq), Seq(*seq)).is_ok());
-    assert_eq!(readable.count(), 300);
-    assert!(read(&store, DOCS[0], lost, lost).is_err());
+    // A bit of packed data may lie where two records meet.
+    assert_eq!(block.len(), 1, "{report:#?}");
+    assert!((1..=2).contains(&record.len()), "{report:#?}");
+    let lost: Vec<Seq> = record.iter().map(|damage| damage.seq.unwrap()).collect();
+    for seq in (1..=301).map(Seq) {
+        let is_readable = read(&store, DOCS[0], seq, seq).is_ok();
+        assert_eq!(is_readable, !lost.contains(&seq), "{seq:?}: {report:#?}");
+    }
 }
 
 #[test]

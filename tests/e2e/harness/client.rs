@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
 use yrs::{Any, Doc, Map, MapRef, ReadTxn, StateVector, Transact, TransactionMut, Update};
@@ -379,7 +380,12 @@ pub async fn connect(server: &Endpoint, map: &str) -> Socket {
 /// Where the server refuses it.
 pub async fn connect_to(server: &Endpoint, path: &str) -> Socket {
     let url = format!("ws://{}{path}", server.address());
-    let (socket, _) = within("the socket is open", connect_async(url))
+    // The library takes 16 MiB in a frame where nothing is said; browsers have no such bound.
+    let config = WebSocketConfig::default()
+        .max_frame_size(None)
+        .max_message_size(None);
+    let connecting = connect_async_with_config(url, Some(config), false);
+    let (socket, _) = within("the socket is open", connecting)
         .await
         .expect("a socket");
     socket

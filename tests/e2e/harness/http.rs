@@ -142,7 +142,19 @@ impl Request {
     /// # Panics
     /// Where none comes.
     pub async fn open(&self, address: SocketAddr) -> (Response, Vec<u8>, TcpStream) {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        self.open_on(stream, address).await
+    }
+
+    /// The same on a connection that is there.
+    ///
+    /// # Panics
+    /// As [`Request::open`].
+    pub async fn open_on(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+    ) -> (Response, Vec<u8>, TcpStream) {
         let head = self.head(address);
         stream.write_all(head.as_bytes()).await.expect("a server");
         let mut received = Vec::new();

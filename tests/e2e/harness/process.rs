@@ -78,6 +78,18 @@ impl Process {
         self.err.get()
     }
 
+    /// Memory that it has at hand now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the state of a child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib
+            .and_then(|kib| kib.parse().ok())
+            .expect("a number of KiB");
+        kib << 10
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

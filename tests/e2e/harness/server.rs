@@ -150,6 +150,12 @@ impl Server {
             .signal(signal);
     }
 
+    /// Memory that it has at hand now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let process = self.process.as_ref().expect("a running server");
+        process.resident_bytes()
+    }
+
     /// How many of its lines tell of a panic, over all its lives.
     pub fn panics(&self) -> usize {
         let log = self.log();

@@ -146,6 +146,7 @@ impl Server {
     pub(crate) fn is_quiet(&self) -> bool {
         self.inbox.is_empty()
             && self.loading.is_none()
+            && !self.core.is_asked()
             && self.snapshot.is_none()
             && self.core.presence_due_ms().is_none()
             && self
@@ -233,7 +234,7 @@ impl Server {
                     Verdict::GoesOn
                 }
                 Ok(Some(Incoming::Pong)) => Verdict::GoesOn,
-                Ok(Some(Incoming::Text)) => self.end(id, link, Some((1003, "text"))),
+                Ok(Some(Incoming::Text(_))) => self.end(id, link, Some((1003, "text"))),
                 Ok(Some(Incoming::Close(code))) => {
                     conn.put(frame::close_echo(code), link);
                     self.end(id, link, None)

@@ -281,11 +281,12 @@ async fn come_to_rest(seed: u64, cables: &mut [Cable], stations: &[Station]) {
             let at = |cable: &&Cable| cable.ends.0 == station || cable.ends.1 == station;
             cables.iter().filter(at).count()
         };
-        let all = stations.iter().enumerate();
-        let is_level = all.clone().all(|(at, s)| s.is_level(links(at)));
+        let mut all = stations.iter().enumerate();
+        let is_level = all.all(|(at, s)| s.is_level(links(at)));
         level = if is_level { level + 1 } else { 0 };
         if began.elapsed() > REST_MAX {
-            let boards: Vec<_> = all.map(|(_, s)| (s.name, s.relay.board.all())).collect();
+            let boards = stations.iter().map(|s| (s.name, s.relay.board.all()));
+            let boards: Vec<_> = boards.collect();
             panic!("seed {seed} never comes to rest: {boards:#?}");
         }
     }

@@ -96,6 +96,29 @@ fn a_known_struct_that_goes_on_elsewhere_is_refused() {
 }
 
 #[test]
+fn formatting_under_a_key_is_refused_and_in_a_text_it_is_not() {
+    let bold = [text("bold"), text("true")].concat();
+    let bold = (6, &bold[..]);
+    let refused = |clock| {
+        Err(DoorError::EntryWithoutValue {
+            client: ClientId(1),
+            clock,
+        })
+    };
+    let entry = vec![item(At::Root("map"), Some("k"), bold)];
+    assert_eq!(judge(&Ledger::default(), one(entry)), refused(0));
+    // It is found as well where only its neighbour says where it lies.
+    let value = item(At::Root("map"), Some("k"), (8, &[1, 126][..]));
+    let behind = item(At::After(1, 0), None, bold);
+    assert_eq!(
+        judge(&Ledger::default(), one(vec![value, behind])),
+        refused(1)
+    );
+    let in_text = vec![item(At::Root("text"), None, bold)];
+    assert_eq!(judge(&Ledger::default(), one(in_text)), Ok(Verdict::Fresh));
+}
+
+#[test]
 fn a_live_map_entry_of_several_values_is_refused_and_a_deleted_one_is_not() {
     let two = (8, &[2, 126, 126][..]);
     let entry = || vec![item(At::Root("map"), Some("k"), two)];
