@@ -56,7 +56,7 @@ export class TcpProxy {
       if (!silenceMs) return;
       clearTimeout(timer);
       timer = setTimeout(() => {
-        this.cutForSilence += 1;
+        if (pair.isSocket) this.cutForSilence += 1;
         pair.cut();
       }, silenceMs);
     };
