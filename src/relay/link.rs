@@ -13,7 +13,7 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -460,8 +460,22 @@ impl Link {
             _ => local.map.last.0.saturating_sub(local.taken.0),
         };
         let behind_in = self.theirs.values().map(|theirs| theirs.left).max();
+        // A map is exchanged as soon as one end has said what it holds of the other's.
+        let held_there = |(doc, local): (&DocId, &Local)| {
+            matches!(local.there, There::Holds { .. }).then_some(*doc)
+        };
+        let exchanged: BTreeSet<DocId> = self
+            .local
+            .iter()
+            .filter_map(held_there)
+            .chain(
+                self.theirs
+                    .values()
+                    .filter_map(|theirs| Some(theirs.into.as_ref()?.doc)),
+            )
+            .collect();
         Standing {
-            maps: self.theirs.values().filter(|t| t.into.is_some()).count(),
+            maps: exchanged.len(),
             behind_out: self.local.values().map(unsent).sum(),
             behind_in: behind_in.unwrap_or(0),
             level: self.is_level(),
