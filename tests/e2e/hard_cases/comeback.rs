@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{Array, Doc, Map, ReadTxn, StateVector, Transact, Update};
+use yrs::{Doc, Map, ReadTxn, StateVector, Transact, Update};
 
 use crate::harness::client::{connect, next_message};
 use crate::harness::wire::{self, Message};
@@ -58,21 +58,20 @@ async fn three_hundred_who_come_back_at_once_add_nothing_to_the_log_of_a_large_m
 /// A document with many clients, many deletions, and much in it.
 fn past() -> Doc {
     let doc = Doc::with_client_id(1 << 40);
-    let (feat, list) = (
-        doc.get_or_insert_map("feat"),
-        doc.get_or_insert_array("list"),
-    );
+    let (feat, gone) = (doc.get_or_insert_map("feat"), doc.get_or_insert_map("gone"));
     {
         let mut txn = doc.transact_mut();
         for text in 0..TEXTS {
             feat.insert(&mut txn, format!("text {text}"), "x".repeat(LETTERS));
         }
-        list.insert_range(&mut txn, 0, (0..2 * DELETIONS).map(f64::from));
+        for key in 0..2 * DELETIONS {
+            gone.insert(&mut txn, key.to_string(), 1.0);
+        }
     }
     {
         let mut txn = doc.transact_mut();
-        for place in 0..DELETIONS {
-            list.remove(&mut txn, place);
+        for key in 0..DELETIONS {
+            gone.remove(&mut txn, &(2 * key).to_string());
         }
     }
     for client in 1..=DEAD_CLIENTS {
