@@ -39,7 +39,7 @@ async fn filled(server: &Server) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sync_requests_without_end_hold_up_nobody() {
-    let server = Server::start().await;
+    let server = Server::with(&["server.shutdown_deadline_s=60"]).await;
     filled(&server).await;
     let mut crew = Crew::join(&server).await;
     let questions: Vec<Vec<u8>> = vectors(500).iter().map(|v| wire::sync_step1(v)).collect();
@@ -68,7 +68,7 @@ async fn sync_requests_without_end_hold_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_connects_anew_for_every_sync_request_holds_up_nobody() {
-    let server = Server::start().await;
+    let server = Server::with(&["server.shutdown_deadline_s=60"]).await;
     filled(&server).await;
     let mut crew = Crew::join(&server).await;
     let questions = Arc::new(vectors(5_000));
@@ -93,7 +93,7 @@ async fn whoever_connects_anew_for_every_sync_request_holds_up_nobody() {
     for _ in 0..10 {
         crew.work().await;
     }
-    crew.finds_memory_bounded(&server, 256 * MIB);
+    crew.finds_memory_bounded(&server, 512 * MIB);
     drop(attacks);
     crew.leaves_all_well(server).await;
 }
