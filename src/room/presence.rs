@@ -236,7 +236,7 @@ impl Presence {
     }
 
     /// The newest state of every client that changed since it was told last, each once; in messages of a fair size.
-    /// What a session shows faster than [`PRESENCE_BYTES_PER_S`] waits, and its newest state counts then.
+    /// What a session shows faster than its bound waits, and its newest state counts then.
     pub fn take_changes(&mut self, now_ms: u64) -> Vec<AwarenessUpdate> {
         let mut changed = std::mem::take(&mut self.changed);
         if now_ms >= self.waiting_until_ms {
