@@ -129,7 +129,12 @@ impl Intake {
                 .and_then(|exchange| exchange.name.as_ref());
             let name = name.unwrap_or(&into.name);
             match self.rooms.enter(name, IfUnknown::OpenAs(into.doc)) {
-                Ok(room) if room.doc() != into.doc => return Ok(Outcome::Passed),
+                // Another map bears the name. One that nobody has written to yet becomes this one.
+                Ok(room) if room.doc() != into.doc && self.is_another(into, room.doc()) => {
+                    // The link will know of it in a moment.
+                    tokio::time::sleep(PAUSE).await;
+                    return Ok(Outcome::Passed);
+                }
                 Ok(room) => match room.relay(records.clone()).await {
                     Ok(_) => return Ok(Outcome::Taken),
                     Err(RequestError::Refused(Refused::Broken { why: broken })) => why = broken,
@@ -153,6 +158,12 @@ impl Intake {
             tokio::time::sleep(PAUSE).await;
         }
         Err(Interrupted { why })
+    }
+
+    /// Whether the map `doc` that is open under the name of `into` is there apart from it.
+    fn is_another(&self, into: &Into, doc: DocId) -> bool {
+        let exists = |doc| self.store().exchange(doc).is_some();
+        exists(into.doc) || exists(doc)
     }
 
     /// Makes a map whose name a deleted one bears.

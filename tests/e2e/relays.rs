@@ -315,3 +315,22 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_that_is_open_and_empty_at_the_office_becomes_the_truck_s() {
+    let mut office = Server::start().await;
+    // Somebody looks at the map of this name before anything is in it.
+    let mut ann = Client::join(&office, "site").await;
+    let mut truck = below(&office, &[]).await;
+    truck.post("site", one_edit("from the truck")).await;
+    ann.sees("from the truck", 1.0).await;
+    ann.set("from the office", 1.0);
+    has(&truck, "site", "from the office").await;
+    truck.post("site", one_edit("and more")).await;
+    ann.sees("and more", 1.0).await;
+    ann.go_offline().await;
+    for server in [&mut truck, &mut office] {
+        server.stop().await;
+        server.verify_folder().await;
+    }
+}
