@@ -251,12 +251,7 @@ impl Running {
         while self.paused_until_ms.is_none() {
             // Whoever sends more than a thread can do at once lets others have it in between.
             tokio::task::coop::consume_budget().await;
-            let next = self.reader.next_message();
-            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
-            let others = self
-                .reader
-                .take_frames()
-                .saturating_sub(u64::from(is_message));
+            let (next, others) = self.reader.next_counted();
             if others > 0 {
                 self.handle(Event::Frames(others)).await?;
             }

@@ -100,10 +100,13 @@ impl FrameReader {
         self.buffer.len() + self.partial_bytes()
     }
 
-    /// How many frames were read since the last call, be they messages, fragments or control frames: each takes work,
-    /// also where no message comes of it.
-    pub fn take_frames(&mut self) -> u64 {
-        std::mem::take(&mut self.frames)
+    /// [`FrameReader::next_message`], and how many frames were read for it that are no message of a session: fragments and
+    /// control frames take work too, also where no message comes of them.
+    pub fn next_counted(&mut self) -> (Result<Option<Incoming>, FrameError>, u64) {
+        let next = self.next_message();
+        let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
+        let frames = std::mem::take(&mut self.frames);
+        (next, frames.saturating_sub(u64::from(is_message)))
     }
 
     fn partial_bytes(&self) -> usize {

@@ -235,12 +235,7 @@ impl<D: Door> Running<D> {
             }
             // As for a socket of one map: others have the thread in between, and every frame is paid for.
             tokio::task::coop::consume_budget().await;
-            let next = self.reader.next_message();
-            let is_message = matches!(next, Ok(Some(Incoming::Binary(_))));
-            let others = self
-                .reader
-                .take_frames()
-                .saturating_sub(u64::from(is_message));
+            let (next, others) = self.reader.next_counted();
             if others > 0 {
                 self.handle(SocketEvent::Frames(others)).await?;
             }
