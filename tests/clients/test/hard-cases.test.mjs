@@ -187,6 +187,7 @@ test('Yjs 13, Yjs 14 and yrs share a map with an odd name, and what is no update
   const [first, second] = updatesOf(doc, ['packed 1', 'packed 2']);
   // Two messages in one frame, as yrs packs them.
   socket.send(Buffer.concat([frame(0, 2, first), frame(0, 2, second)]));
+  await until('the packed updates are in', async () => 'packed 2' in (await served(server, map)));
   const content = await agreed(server, map, ...peers);
   assert.deepEqual(Object.keys(content).sort(), ['0', '1', '2', 'all', 'packed 1', 'packed 2']);
   const edited = new Y.Doc();
