@@ -31,8 +31,8 @@ pub const STATE_VECTOR_BYTES_MAX: usize = 16 << 20;
 pub const AWARENESS_BYTES_MAX: usize = 64 << 10;
 
 /// What a byte of awareness costs beside itself, in bytes that its session may send: each is checked, compared and told to
-/// everybody. Four times as much in all leaves 16 MiB a second, of which far less is told.
-pub const AWARENESS_COST: u64 = 3;
+/// everybody. 32 times as much in all leaves 2 MiB a second and 4 MiB at once, of which far less is told.
+pub const AWARENESS_COST: u64 = 31;
 
 /// Most clients in one awareness message.
 pub const AWARENESS_ENTRIES_MAX: usize = 1024;

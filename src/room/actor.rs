@@ -20,6 +20,7 @@ use super::listening::Beginning;
 use super::live::{Departing, End, Room};
 use super::load::{self, LoadError, Loaded};
 use super::peer::{Outgoing, Peer};
+use super::presence::Shown;
 use super::registry::{RoomShared, Rooms};
 use super::replica::{Decision, HeldLimits, Kept, Refused};
 
@@ -62,6 +63,7 @@ pub(crate) enum Request {
     },
     Leave(SessionId),
     Heard(SessionId, ToRoom),
+    Shows(SessionId, Vec<Shown>),
     HearNotices(SessionId),
     People {
         reply: oneshot::Sender<Result<Gathering, RequestError>>,
@@ -301,10 +303,9 @@ impl Actor {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let presence = room
-                .core
-                .presence_due_ms()
-                .map(|due| self.began + Duration::from_millis(due));
+            let due_ms = [room.core.presence_due_ms(), room.core.showing_due_ms()];
+            let presence = due_ms.into_iter().flatten().min();
+            let presence = presence.map(|due| self.began + Duration::from_millis(due));
             let full = room.appending.is_full();
             let next = tokio::select! {
                 biased;

@@ -11,6 +11,7 @@ mod judging;
 mod notices;
 mod recording;
 mod relaying;
+mod showing;
 mod syncing;
 mod telling;
 mod waiting;
@@ -23,7 +24,7 @@ use mapweave_storage::{Known, Origin};
 
 use super::peer::Outgoing;
 use super::people::People;
-use super::presence::Presence;
+use super::presence::{Presence, Shown, Whom};
 use super::replica::{QuarantineLimits, Replica, StateCache};
 pub use effects::{Audience, Broadcast, Effects};
 pub use input::{Input, Ticket, Writing};
@@ -33,6 +34,7 @@ use notices::Hears;
 pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
 use recording::LogPosition;
 pub use relaying::Foreign;
+use showing::Walk;
 use syncing::{Asks, Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
 use waiting::{Waiter, Waiting};
@@ -76,6 +78,9 @@ pub struct Core {
     cache_used_ms: Option<u64>,
     presence: Presence,
     presence_told_ms: Option<u64>,
+    /// Connections that are being told who is here.
+    walks: BTreeMap<SessionId, Walk>,
+    walked_ms: Option<u64>,
     people: People,
     sessions: HashMap<SessionId, Session>,
     /// Connections that wait for an answer, the first to come first.
@@ -156,6 +161,8 @@ impl Core {
             cache_used_ms: None,
             presence: Presence::default(),
             presence_told_ms: None,
+            walks: BTreeMap::new(),
+            walked_ms: None,
             people: People::default(),
             sessions: HashMap::new(),
             asking: VecDeque::new(),
@@ -187,6 +194,8 @@ impl Core {
             } => self.permit(session, origin, access),
             Input::Leave(session) => self.leave(now_ms, session),
             Input::Heard(session, said) => self.heard(now_ms, session, said, fx),
+            Input::Shows(session, all) => self.shows(now_ms, session, all),
+            Input::TakeMore(sessions) => self.show_next(now_ms, &sessions, fx),
             Input::WantsDifference(session) => self.resync(session),
             Input::CaughtUp(sessions) => self.caught_up(&sessions),
             Input::Submit {
@@ -251,7 +260,7 @@ impl Core {
         self.presence.join(session);
         self.ask(session, fx);
         if access.reads() {
-            self.send_everyone(session, fx);
+            self.show_everyone(session, Whom::Here, fx);
         }
     }
 
@@ -264,6 +273,7 @@ impl Core {
     fn leave(&mut self, now_ms: u64, session: SessionId) {
         self.sessions.remove(&session);
         self.early.remove(&session);
+        self.walks.remove(&session);
         self.presence.leave(session, now_ms);
     }
 
@@ -279,10 +289,21 @@ impl Core {
             ToRoom::Update { number, update, .. } => {
                 self.update_of(now_ms, session, number, update, fx);
             }
-            ToRoom::Awareness(update) => self.presence.receive(session, &update, now_ms),
-            ToRoom::QueryAwareness => self.send_everyone(session, fx),
+            ToRoom::Awareness(update) => self.shows(now_ms, session, Shown::all_of(&update)),
+            ToRoom::QueryAwareness => self.show_asked(session, fx),
             ToRoom::AskBack => self.ask(session, fx),
             ToRoom::Stateless(payload) => self.stateless(session, payload, fx),
+        }
+    }
+
+    /// Nobody is shown in a map that it does not see.
+    fn shows(&mut self, now_ms: u64, session: SessionId, all: Vec<Shown>) {
+        if self
+            .sessions
+            .get(&session)
+            .is_some_and(|s| s.access.reads())
+        {
+            self.presence.receive(session, all, now_ms);
         }
     }
 

@@ -7,6 +7,7 @@ use mapweave_storage::Origin;
 
 use super::actor::Request;
 use super::peer::Peer;
+use super::presence::Shown;
 
 /// Bytes of updates and state vectors that wait for a room, in KiB, also while it is loaded. One update alone
 /// may be as large as the limits allow, and all of them fit into one append.
@@ -45,8 +46,11 @@ impl Errand {
         Self::new(request, 0)
     }
 
-    /// See [`RoomHandle::heard`](super::RoomHandle::heard).
+    /// See [`RoomHandle::heard`](super::RoomHandle::heard). What it shows is read here: whoever shows much has the work.
     pub fn heard(session: SessionId, said: ToRoom) -> Self {
+        if let ToRoom::Awareness(update) = &said {
+            return Self::new(Request::Shows(session, Shown::all_of(update)), 0);
+        }
         let bytes = match &said {
             ToRoom::Update { update, .. } => update.bytes().len(),
             ToRoom::SyncStep1(vector) => vector.len() * VECTOR_ENTRY_BYTES,

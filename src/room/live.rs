@@ -119,6 +119,7 @@ impl Room {
         if let Some((have, reply)) = self.next_reader() {
             self.answer_state(&have, reply, &mut fx);
         }
+        self.show_more(now_ms, &mut fx);
         if self.core.is_asked() {
             let core = &mut self.core;
             off_the_others(self.snapshot.size, || core.end_turn(now_ms, &mut fx));
@@ -127,6 +128,16 @@ impl Room {
         }
         self.tell_followers();
         self.carry_out(fx)
+    }
+
+    /// Tells more of who is here to those who have sent on what they were told before.
+    fn show_more(&mut self, now_ms: u64, fx: &mut Effects) {
+        if self.core.showing_due_ms().is_some_and(|due| due <= now_ms) {
+            let shown = self.core.being_shown();
+            let takes_more = |id: &SessionId| self.peers.get(id).is_some_and(|p| p.takes_more());
+            let ready = shown.filter(takes_more).collect();
+            self.core.handle(now_ms, Input::TakeMore(ready), fx);
+        }
     }
 
     /// Whether somebody waits for an answer that the next turn gives, whatever else it does.

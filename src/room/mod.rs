@@ -45,8 +45,9 @@ pub use observer::Observer;
 pub use peer::{Framing, Outgoing, Peer};
 pub use people::{AWAY_MS, NAME_WAIT_MS, PEOPLE_EVERY_MS, People, PeopleNews, Person};
 pub use presence::{
-    PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
-    PRESENCE_MEMORY_MS, Presence,
+    PRESENCE_BYTES_PER_S_MAX, PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX,
+    PRESENCE_CLIENTS_PER_SESSION_MAX, PRESENCE_MEMORY_MS, PRESENCE_PART_BYTES, Presence, Shown,
+    State, Whom,
 };
 pub use registry::{EnterError, IfUnknown, Rooms};
 pub use replica::{

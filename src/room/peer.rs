@@ -21,6 +21,10 @@ pub trait Peer: Send + Sync + fmt::Debug {
     fn close(&self, reason: CloseReason);
     /// Whether everything sent so far was handed to the network.
     fn is_caught_up(&self) -> bool;
+    /// Whether it would keep a few messages more, and not drop them with others that wait.
+    fn takes_more(&self) -> bool {
+        self.is_caught_up()
+    }
 }
 
 /// A message on its way to any number of peers; what one makes of it for its wire, the others use too, and so do

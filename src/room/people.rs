@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mapweave_proto::{AwarenessEntry, ClientId};
-use serde::{Deserialize, Serialize};
+use mapweave_proto::ClientId;
+use serde::Serialize;
 
 use super::presence::PRESENCE_CLIENTS_MAX;
 
@@ -16,14 +16,8 @@ pub const NAME_WAIT_MS: u64 = 2_000;
 /// Who is back within so many milliseconds has not been away.
 pub const AWAY_MS: u64 = 3_000;
 
-/// Names are read again after so many milliseconds, in case they have changed.
-const NAME_AGE_MS: u64 = 2_000;
-
 /// News are told no more often than this, in milliseconds: a crowd that comes together is told together.
 pub const PEOPLE_EVERY_MS: u64 = 250;
-
-/// Longest name that is told, in characters.
-const NAME_CHARS_MAX: usize = 80;
 
 /// Somebody who shows presence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,50 +54,38 @@ pub struct People {
 struct Client {
     person: Person,
     since_ms: u64,
-    read_ms: Option<u64>,
     /// Whether the others know, or will with the next news.
     has_come: bool,
     gone_ms: Option<u64>,
 }
 
-/// As much of a state as says who shows it.
-#[derive(Deserialize)]
-struct Named {
-    user: User,
-}
-
-#[derive(Deserialize)]
-struct User {
-    name: String,
-}
-
 impl People {
-    /// A client shows a new state, or none any more; `user` is who it is by its token.
-    pub fn see(&mut self, now_ms: u64, entry: &AwarenessEntry, user: &str) {
-        if entry.is_gone() {
-            return self.see_go(now_ms, entry.client);
-        }
-        if !self.clients.contains_key(&entry.client) {
+    /// A client shows a new state, with the `name` in it, if there is one; `user` is who it is by its token.
+    pub fn see(&mut self, now_ms: u64, id: ClientId, name: Option<&str>, user: &str) {
+        if !self.clients.contains_key(&id) {
             if self.clients.len() >= PRESENCE_CLIENTS_MAX {
                 return;
             }
-            let client = Client::new(entry.client, now_ms);
-            self.clients.insert(entry.client, client);
+            let client = Client::new(id, now_ms);
+            self.clients.insert(id, client);
         }
-        let Some(client) = self.clients.get_mut(&entry.client) else {
+        let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
         client.gone_ms = None;
         if client.person.user != user {
             user.clone_into(&mut client.person.user);
         }
-        client.read_name(now_ms, &entry.state);
+        if let Some(name) = name.filter(|name| *name != client.person.name) {
+            name.clone_into(&mut client.person.name);
+        }
         if !client.has_come && !client.person.name.is_empty() {
-            self.come(entry.client);
+            self.come(id);
         }
     }
 
-    fn see_go(&mut self, now_ms: u64, id: ClientId) {
+    /// A client shows nothing any more.
+    pub fn see_go(&mut self, now_ms: u64, id: ClientId) {
         match self.clients.get_mut(&id) {
             Some(client) if client.has_come => client.gone_ms = Some(now_ms),
             // Nobody knows that it was here.
@@ -196,47 +178,32 @@ impl Client {
                 user: String::new(),
             },
             since_ms: now_ms,
-            read_ms: None,
             has_come: false,
             gone_ms: None,
         }
     }
-
-    /// States change many times a second, names hardly ever.
-    fn read_name(&mut self, now_ms: u64, state: &[u8]) {
-        let fresh = |read: u64| now_ms.saturating_sub(read) < NAME_AGE_MS;
-        if !self.person.name.is_empty() && self.read_ms.is_some_and(fresh) {
-            return;
-        }
-        self.read_ms = Some(now_ms);
-        if let Ok(Named { user }) = serde_json::from_slice(state) {
-            self.person.name = presentable(&user.name);
-        }
-    }
-}
-
-/// A name on one line and of a fair length.
-fn presentable(name: &str) -> String {
-    let shown = name.trim().chars().filter(|c| !c.is_control());
-    shown.take(NAME_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::room::presence::State;
 
     fn shows(people: &mut People, now_ms: u64, client: u64, state: &str) {
         shows_as(people, now_ms, client, state, "");
     }
 
     fn shows_as(people: &mut People, now_ms: u64, client: u64, state: &str, user: &str) {
-        let entry = AwarenessEntry {
-            client: ClientId(client),
-            clock: 1,
-            state: state.as_bytes().to_vec().into(),
-        };
-        people.see(now_ms, &entry, user);
+        match State::parse(state.as_bytes().to_vec().into()) {
+            Some(_) if state == "null" => people.see_go(now_ms, ClientId(client)),
+            shown => people.see(
+                now_ms,
+                ClientId(client),
+                shown.as_ref().and_then(State::name),
+                user,
+            ),
+        }
     }
 
     const ANN: &str = r#"{"user":{"name":" Ann\u0007 "},"cursor":[1,2]}"#;
@@ -321,15 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_and_a_name_without_end_do_no_harm() {
+    fn who_shows_something_odd_has_come_without_a_name() {
         let mut people = People::default();
-        let long = format!(r#"{{"user":{{"name":"{}"}}}}"#, "ü".repeat(9_000));
-        for (client, state) in [r#"{"user":7}"#, "[]", "7", &long].iter().enumerate() {
+        for (client, state) in [r#"{"user":7}"#, "[]", "7"].iter().enumerate() {
             shows(&mut people, 0, client as u64, state);
         }
         people.pass(NAME_WAIT_MS);
         let news = people.take_news(NAME_WAIT_MS).unwrap();
-        assert_eq!(news.joined.len(), 4);
-        assert_eq!(news.joined[3].name.chars().count(), NAME_CHARS_MAX);
+        assert_eq!(names(&news.joined), ["", "", ""]);
     }
 }

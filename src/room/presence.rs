@@ -6,6 +6,7 @@
 //! Pure: time comes in as milliseconds since the process began. Start at [`Presence`].
 
 mod shares;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +16,10 @@ use mapweave_proto::{AwarenessEntry, AwarenessUpdate, ClientId, SessionId};
 
 use shares::Shares;
 pub use shares::{
-    PRESENCE_BYTES_MAX, PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
+    PRESENCE_BYTES_MAX, PRESENCE_BYTES_PER_S_MAX, PRESENCE_BYTES_PER_SESSION_MAX,
+    PRESENCE_CLIENTS_PER_SESSION_MAX,
 };
+pub use shown::{Shown, State};
 
 /// Most clients that one map shows. For one more, some of whoever speaks for most of them are not shown any more.
 pub const PRESENCE_CLIENTS_MAX: usize = 20_000;
@@ -38,6 +41,10 @@ pub const PRESENCE_MEMORY_MS: u64 = 10 * 60 * 1_000;
 /// What is told of many people is cut into messages of about so many bytes: JavaScript clients echo what they
 /// are told, and what comes back must stay within the limit of one message.
 pub const PRESENCE_MESSAGE_BYTES: usize = 32 << 10;
+
+/// As much of all who are here is told at once, in bytes: what most sockets take without waiting, so that many who come
+/// together take little memory. A thousand people with name and pointer.
+pub const PRESENCE_PART_BYTES: usize = 128 << 10;
 
 /// An entry's client, clock and length on the wire, at most.
 const ENTRY_OVERHEAD_BYTES: usize = 24;
@@ -61,8 +68,8 @@ pub struct Presence {
 #[derive(Debug)]
 struct Client {
     clock: u64,
-    /// JSON text; `None` once gone.
-    state: Option<Bytes>,
+    /// `None` once gone.
+    state: Option<State>,
     owner: Option<SessionId>,
     /// Whether anybody was told that it is here, and not yet that it is gone.
     told: bool,
@@ -71,24 +78,39 @@ struct Client {
     gone_at: Option<SessionId>,
 }
 
+/// Of whom somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// Everyone who is here.
+    Here,
+    /// Those who have left lately, too.
+    HereAndGone,
+}
+
 impl Presence {
     /// A session has joined; its id is greater than those before. To be called before it says or is told anything.
     pub fn join(&mut self, session: SessionId) {
         self.newest = self.newest.max(Some(session));
     }
 
-    /// Takes in what `session` says. Entries that are stale, forged or no JSON are passed over.
-    pub fn receive(&mut self, session: SessionId, update: &AwarenessUpdate, now_ms: u64) {
-        for entry in &update.entries {
-            self.receive_entry(session, entry, now_ms);
+    /// Takes in what `session` shows. What is stale or forged is passed over.
+    pub fn receive(&mut self, session: SessionId, all: Vec<Shown>, now_ms: u64) {
+        for shown in all {
+            self.receive_one(session, shown, now_ms);
         }
     }
 
-    fn receive_entry(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
-        match self.clients.get(&entry.client) {
-            None => self.appear(session, entry, now_ms),
-            Some(_) if entry.is_gone() => self.say_goodbye(session, entry, now_ms),
-            Some(_) => self.show(session, entry, now_ms),
+    fn receive_one(&mut self, session: SessionId, shown: Shown, now_ms: u64) {
+        let Shown {
+            client: id,
+            clock,
+            state,
+        } = shown;
+        match (self.clients.contains_key(&id), state) {
+            (false, Some(state)) => self.appear(session, id, clock, state, now_ms),
+            (false, None) => {}
+            (true, Some(state)) => self.show(session, id, clock, state, now_ms),
+            (true, None) => self.say_goodbye(session, id, clock, now_ms),
         }
         while self.shares.bytes() > PRESENCE_BYTES_MAX {
             let Some(heaviest) = self.shares.heaviest() else {
@@ -99,16 +121,22 @@ impl Presence {
     }
 
     /// A client of which nothing is known.
-    fn appear(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
-        let bytes = entry.state.len();
-        let fits = self.shares.has_room(session, None, bytes);
-        if entry.is_gone() || !fits || !is_json(&entry.state) || !self.make_room(session, now_ms) {
+    fn appear(&mut self, session: SessionId, id: ClientId, clock: u64, state: State, now_ms: u64) {
+        let bytes = state.text().len();
+        if !self.shares.has_room(session, None, bytes) || !self.make_room(session, now_ms) {
             return;
         }
         self.shares.give(session, bytes);
-        let client = Client::new(entry, session, now_ms);
-        self.clients.insert(entry.client, client);
-        self.changed.insert(entry.client);
+        let client = Client {
+            clock,
+            state: Some(state),
+            owner: Some(session),
+            told: false,
+            renewed_ms: now_ms,
+            gone_at: None,
+        };
+        self.clients.insert(id, client);
+        self.changed.insert(id);
     }
 
     /// Room for one client more; not for somebody who speaks for more than anybody else.
@@ -135,24 +163,30 @@ impl Presence {
         self.take_out_all(|(_, client)| client.owner == Some(session), now_ms);
     }
 
-    fn say_goodbye(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
-        let Some(known) = self.clients.get_mut(&entry.client) else {
+    fn say_goodbye(&mut self, session: SessionId, id: ClientId, clock: u64, now_ms: u64) {
+        let Some(known) = self.clients.get_mut(&id) else {
             return;
         };
         let by_owner = known.owner == Some(session);
-        if !by_owner || known.state.is_none() || entry.clock < known.clock {
+        if !by_owner || known.state.is_none() || clock < known.clock {
             return;
         }
-        known.clock = entry.clock;
-        self.take_out(entry.client, now_ms);
+        known.clock = clock;
+        self.take_out(id, now_ms);
     }
 
-    fn show(&mut self, session: SessionId, entry: &AwarenessEntry, now_ms: u64) {
-        let Some(known) = self.clients.get_mut(&entry.client) else {
+    fn show(
+        &mut self,
+        session: SessionId,
+        id: ClientId,
+        mut clock: u64,
+        state: State,
+        now_ms: u64,
+    ) {
+        let Some(known) = self.clients.get_mut(&id) else {
             return;
         };
         let owned = known.owner == Some(session);
-        let mut clock = entry.clock;
         if known.state.is_none() && clock <= known.clock {
             // JavaScript clients echo what they are told of others. One that was there when this client went
             // may do so late, and must not bring it back.
@@ -164,20 +198,20 @@ impl Presence {
             clock = known.clock.saturating_add(1).min(VAR_UINT_MAX);
         }
         let leaps = !owned && clock - known.clock.min(clock) > PRESENCE_CLOCK_STEP_MAX;
-        let bytes = entry.state.len();
+        let bytes = state.text().len();
         let fits = (self.shares).has_room(session, owned.then(|| known.bytes()), bytes);
-        if clock <= known.clock || leaps || !fits || !is_json(&entry.state) {
+        if clock <= known.clock || leaps || !fits {
             return;
         }
         if let Some(owner) = known.owner {
             self.shares.take(owner, known.bytes());
         }
         self.shares.give(session, bytes);
-        known.state = Some(entry.state.clone());
+        known.state = Some(state);
         known.owner = Some(session);
         known.clock = clock;
         known.renewed_ms = now_ms;
-        self.changed.insert(entry.client);
+        self.changed.insert(id);
     }
 
     /// Takes out every client that `session` spoke for.
@@ -244,7 +278,7 @@ impl Presence {
             self.waiting_until_ms = u64::MAX;
         }
         let mut told = Vec::new();
-        for id in changed {
+        for id in self.in_turn(changed) {
             let Some(client) = self.clients.get_mut(&id) else {
                 continue;
             };
@@ -266,26 +300,40 @@ impl Presence {
         in_pieces(told.into_iter())
     }
 
+    /// Those that were told of least recently and least come first.
+    fn in_turn(&self, changed: BTreeSet<ClientId>) -> Vec<ClientId> {
+        let mut changed = Vec::from_iter(changed);
+        changed.sort_by_cached_key(|id| {
+            let owner = self.clients.get(id).and_then(|client| client.owner);
+            owner.map_or(0, |owner| self.shares.paid_micros(owner))
+        });
+        changed
+    }
+
     /// How often since the last call somebody who showed most was taken out, because it was too much.
     pub fn take_gave_way(&mut self) -> u64 {
         std::mem::take(&mut self.gave_way)
     }
 
-    /// Everyone who is here, for a session that asks, in messages of a fair size.
-    pub fn everyone(&mut self) -> Vec<AwarenessUpdate> {
-        let here = self.clients.iter_mut().filter(|(_, c)| c.state.is_some());
-        in_pieces(here.map(|(id, client)| {
-            client.told = true;
-            client.entry(*id)
-        }))
-    }
-
-    /// Everyone who is here or has left lately, for a session that may have missed both; `None` if nobody is known.
-    pub fn everyone_and_gone(&mut self) -> Vec<AwarenessUpdate> {
-        in_pieces(self.clients.iter_mut().map(|(id, client)| {
+    /// Everybody from client `from` on, for a session that asks or may have missed some: [`PRESENCE_PART_BYTES`] of
+    /// them or a single one, in messages of a fair size, and the client to go on with.
+    pub fn part(&mut self, from: ClientId, whom: Whom) -> (Vec<AwarenessUpdate>, Option<ClientId>) {
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        let mut next = None;
+        for (id, client) in self.clients.range_mut(from..) {
+            if client.state.is_none() && whom == Whom::Here {
+                continue;
+            }
+            bytes += client.bytes() + ENTRY_OVERHEAD_BYTES;
+            if bytes > PRESENCE_PART_BYTES && !part.is_empty() {
+                next = Some(*id);
+                break;
+            }
             client.told |= client.state.is_some();
-            client.entry(*id)
-        }))
+            part.push(client.entry(*id));
+        }
+        (in_pieces(part.into_iter()), next)
     }
 
     /// The first client that a session speaks for.
@@ -297,8 +345,13 @@ impl Presence {
 
     /// The session that speaks for `client`, if that one is shown.
     pub fn speaker(&self, client: ClientId) -> Option<SessionId> {
+        self.shown(client).map(|(owner, _)| owner)
+    }
+
+    /// What `client` shows, and the session that speaks for it; `None` if it is not here.
+    pub fn shown(&self, client: ClientId) -> Option<(SessionId, &State)> {
         let client = self.clients.get(&client)?;
-        client.owner.filter(|_| client.state.is_some())
+        Some((client.owner?, client.state.as_ref()?))
     }
 
     /// How many clients are here.
@@ -319,26 +372,15 @@ impl Presence {
 }
 
 impl Client {
-    fn new(entry: &AwarenessEntry, owner: SessionId, now_ms: u64) -> Self {
-        Self {
-            clock: entry.clock,
-            state: Some(entry.state.clone()),
-            owner: Some(owner),
-            told: false,
-            renewed_ms: now_ms,
-            gone_at: None,
-        }
-    }
-
     fn bytes(&self) -> usize {
-        self.state.as_ref().map_or(0, Bytes::len)
+        self.state.as_ref().map_or(0, |state| state.text().len())
     }
 
     fn entry(&self, client: ClientId) -> AwarenessEntry {
-        let state = self
-            .state
-            .clone()
-            .unwrap_or_else(|| Bytes::from_static(GONE));
+        let state = match &self.state {
+            Some(state) => state.text().clone(),
+            None => Bytes::from_static(GONE),
+        };
         AwarenessEntry {
             client,
             clock: self.clock,
@@ -365,11 +407,6 @@ fn in_pieces(entries: impl Iterator<Item = AwarenessEntry>) -> Vec<AwarenessUpda
         bytes += size;
     }
     pieces
-}
-
-/// JavaScript clients parse states without a guard: one that is no JSON would break them all.
-fn is_json(state: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(state).is_ok()
 }
 
 #[cfg(test)]

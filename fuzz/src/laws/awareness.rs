@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use mapweave::room::Presence;
-use mapweave_proto::{AwarenessUpdate, SessionId};
+use mapweave::room::{Presence, Shown, Whom};
+use mapweave_proto::{AwarenessUpdate, ClientId, SessionId};
 
 use super::Script;
 use crate::saw;
@@ -31,7 +31,7 @@ pub fn awareness(data: &[u8]) {
         );
         let session = sessions[usize::from(choice % 2)];
         let before = table.present();
-        table.receive(session, &update, now_ms);
+        table.receive(session, Shown::all_of(&update), now_ms);
         saw((before, table.present()));
         if choice > 200 {
             table.expire(now_ms, 30_000);
@@ -46,11 +46,13 @@ pub fn awareness(data: &[u8]) {
 }
 
 fn check(table: &mut Presence) {
-    let everyone = table
-        .everyone()
-        .into_iter()
-        .flat_map(|u| u.entries)
-        .collect::<Vec<_>>();
+    let mut everyone = Vec::new();
+    let mut next = Some(ClientId(0));
+    while let Some(from) = next {
+        let (pieces, further) = table.part(from, Whom::Here);
+        everyone.extend(pieces.into_iter().flat_map(|u| u.entries));
+        next = further;
+    }
     assert_eq!(everyone.len(), table.present());
     let changes = table
         .take_changes(u64::MAX)

@@ -6,6 +6,7 @@ use mapweave_proto::{Access, Scanned, Seq, SessionId, ToRoom};
 use mapweave_storage::Origin;
 
 use super::Foreign;
+use crate::room::presence::Shown;
 use crate::room::replica::Decision;
 
 /// A number that the caller gives to a request so as to know the answer.
@@ -37,6 +38,10 @@ pub enum Input {
     Leave(SessionId),
     /// A connection says something.
     Heard(SessionId, ToRoom),
+    /// A connection shows presence that was read on its own task: [`ToRoom::Awareness`] is read on the map's.
+    Shows(SessionId, Vec<Shown>),
+    /// These connections have sent on what they were told of who is here, of [`Core::being_shown`](super::Core::being_shown).
+    TakeMore(Vec<SessionId>),
     /// A connection dropped its backlog and can be told the difference now.
     WantsDifference(SessionId),
     /// These connections have been handed everything told so far.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mapweave_proto::{Message, SessionId, StateVector};
 
-use super::telling::awareness;
 use super::{Core, Effects};
 use crate::room::peer::Outgoing;
+use crate::room::presence::Whom;
 
 /// The last difference that was asked for: after a cut, many come back with the same state.
 pub(super) struct Difference {
@@ -101,9 +101,7 @@ impl Core {
                 }
                 if asks.behind {
                     // Departures may have been dropped with the backlog.
-                    let known = self.presence.everyone_and_gone();
-                    fx.send
-                        .extend(known.iter().map(|piece| (id, awareness(piece))));
+                    self.show_everyone(id, Whom::HereAndGone, fx);
                 }
             }
             self.asking.pop_front();

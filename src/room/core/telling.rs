@@ -1,7 +1,7 @@
 //! What everyone hears: the updates of a turn as one message, and presence at its own pace.
 
 use bytes::Bytes;
-use mapweave_proto::{AwarenessUpdate, Message, Scanned, SessionId, concat};
+use mapweave_proto::{AwarenessUpdate, Message, Scanned, concat};
 
 use super::{Audience, Broadcast, Core, Effects};
 use crate::room::peer::Outgoing;
@@ -24,12 +24,6 @@ pub(super) fn tell_everyone(payload: String, fx: &mut Effects) {
 pub const PRESENCE_EVERY_MS: u64 = 5;
 
 impl Core {
-    pub(super) fn send_everyone(&mut self, session: SessionId, fx: &mut Effects) {
-        let everyone = self.presence.everyone();
-        fx.send
-            .extend(everyone.iter().map(|piece| (session, awareness(piece))));
-    }
-
     pub(super) fn tell_updates(&mut self, fx: &mut Effects) {
         let turn = std::mem::take(&mut self.turn);
         let Some((first, _)) = turn.first() else {
@@ -75,10 +69,13 @@ impl Core {
 
     fn see_people(&mut self, now_ms: u64, told: &AwarenessUpdate) {
         for entry in &told.entries {
-            let owner = self.presence.speaker(entry.client);
-            let session = owner.and_then(|owner| self.sessions.get(&owner));
+            let Some((owner, state)) = self.presence.shown(entry.client) else {
+                self.people.see_go(now_ms, entry.client);
+                continue;
+            };
+            let session = self.sessions.get(&owner);
             let user = session.map_or("", |session| &session.origin.user);
-            self.people.see(now_ms, entry, user);
+            self.people.see(now_ms, entry.client, state.name(), user);
         }
     }
 

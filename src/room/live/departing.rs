@@ -84,6 +84,7 @@ impl Departing {
             Request::Permit { .. }
             | Request::Leave(_)
             | Request::Heard(..)
+            | Request::Shows(..)
             | Request::HearNotices(_)
             | Request::Synced(_)
             | Request::WantsDifference(_) => {}

@@ -40,6 +40,7 @@ impl Room {
                 Input::Leave(session)
             }
             Request::Heard(session, said) => Input::Heard(session, said),
+            Request::Shows(session, all) => Input::Shows(session, all),
             Request::HearNotices(session) => Input::HearNotices(session),
             Request::Synced(session) => Input::Synced(session),
             Request::People { reply } => {

@@ -18,7 +18,17 @@ pub const PRESENCE_BYTES_MAX: usize = 16 << 20;
 /// polygon that is being dragged some hundred thousand.
 pub const PRESENCE_BYTES_PER_S: u64 = 512 << 10;
 
-/// How far a session may run ahead of that, in microseconds: all that it may show at once.
+/// Bytes a second of all states of a map that everybody is told for long (2 MiB): each goes out as often as there are
+/// people. Those who show much share it, and those who show little have as much for themselves.
+pub const PRESENCE_BYTES_PER_S_MAX: u64 = 2 << 20;
+
+/// How far a map may run ahead of that, in microseconds: 1 MiB at once, which a connection's queue holds beside its edits.
+const MAP_AHEAD_MICROS: u64 = 500_000;
+
+/// A name and a pointer, in bytes: who shows no more, and owes nothing, does not wait for those who show much.
+const LIGHT_BYTES: usize = 2 << 10;
+
+/// How far a session may run ahead of its own bound, in microseconds: all that it may show at once.
 const AHEAD_MICROS: u64 =
     (PRESENCE_BYTES_PER_SESSION_MAX as u64) * 1_000_000 / PRESENCE_BYTES_PER_S;
 
@@ -28,6 +38,10 @@ pub(super) struct Shares {
     sessions: HashMap<SessionId, Share>,
     clients: usize,
     bytes: usize,
+    /// When all that was told of all of them will be paid, in microseconds: of those who show little …
+    light_paid_micros: u64,
+    /// … and of those who show much.
+    heavy_paid_micros: u64,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +127,11 @@ impl Shares {
         self.sessions.get(&session).map_or(0, |share| share.clients)
     }
 
+    /// Up to when a session has paid for what was told of it: whoever has the least of that comes next.
+    pub(super) fn paid_micros(&self, session: SessionId) -> u64 {
+        self.sessions.get(&session).map_or(0, |s| s.paid_micros)
+    }
+
     /// Charges `session` for `bytes` that everybody is told now; or says when it has paid enough for what it was told
     /// before, in milliseconds.
     pub(super) fn charge(
@@ -123,15 +142,25 @@ impl Shares {
     ) -> Result<(), u64> {
         let now = micros(now_ms);
         let share = self.sessions.entry(session).or_default();
-        let paid = share.paid_micros.max(now);
-        let ahead = paid - now;
-        if ahead > AHEAD_MICROS {
-            return Err(now_ms.saturating_add((ahead - AHEAD_MICROS).div_ceil(1_000)));
+        let is_light = share.paid_micros <= now && bytes <= LIGHT_BYTES;
+        let of_all = match is_light {
+            true => &mut self.light_paid_micros,
+            false => &mut self.heavy_paid_micros,
+        };
+        let (paid, all_paid) = (share.paid_micros.max(now), (*of_all).max(now));
+        let too_far = (paid - now).saturating_sub(AHEAD_MICROS);
+        let too_far = too_far.max((all_paid - now).saturating_sub(MAP_AHEAD_MICROS));
+        if too_far > 0 {
+            return Err(now_ms.saturating_add(too_far.div_ceil(1_000)));
         }
-        let cost = (bytes as u64).saturating_mul(1_000_000) / PRESENCE_BYTES_PER_S;
-        share.paid_micros = paid.saturating_add(cost);
+        share.paid_micros = paid.saturating_add(cost_micros(bytes, PRESENCE_BYTES_PER_S));
+        *of_all = all_paid.saturating_add(cost_micros(bytes, PRESENCE_BYTES_PER_S_MAX));
         Ok(())
     }
+}
+
+fn cost_micros(bytes: usize, per_s: u64) -> u64 {
+    (bytes as u64).saturating_mul(1_000_000) / per_s
 }
 
 fn micros(ms: u64) -> u64 {

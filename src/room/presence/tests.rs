@@ -6,15 +6,29 @@ use super::*;
 const ME: SessionId = SessionId(1);
 const OTHER: SessionId = SessionId(2);
 
-fn says(client: u64, clock: u64, state: &'static str) -> AwarenessUpdate {
+fn says(client: u64, clock: u64, state: &'static str) -> Vec<Shown> {
     let entry = AwarenessEntry {
         client: ClientId(client),
         clock,
         state: Bytes::from_static(state.as_bytes()),
     };
-    AwarenessUpdate {
+    Shown::all_of(&AwarenessUpdate {
         entries: vec![entry],
+    })
+}
+
+/// All parts, of which none is larger than it should be.
+fn everyone(p: &mut Presence, whom: Whom) -> Vec<AwarenessUpdate> {
+    let mut all = Vec::new();
+    let mut next = Some(ClientId(0));
+    while let Some(from) = next {
+        let (part, further) = p.part(from, whom);
+        let bytes: usize = part.iter().map(|piece| piece.encode().len()).sum();
+        assert!(bytes <= PRESENCE_PART_BYTES && further.is_none_or(|id| id > from));
+        all.extend(part);
+        next = further;
     }
+    all
 }
 
 fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
@@ -38,24 +52,24 @@ fn told(p: &mut Presence) -> Vec<(u64, u64, String)> {
 #[test]
 fn a_newer_state_is_told_once_and_a_stale_one_never() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 1, "{}"), 0);
-    p.receive(ME, &says(7, 2, r#"{"a":1}"#), 0);
+    p.receive(ME, says(7, 1, "{}"), 0);
+    p.receive(ME, says(7, 2, r#"{"a":1}"#), 0);
     assert_eq!(told(&mut p), [(7, 2, r#"{"a":1}"#.into())]);
-    p.receive(OTHER, &says(7, 2, "{}"), 0);
-    p.receive(ME, &says(7, 1, "{}"), 0);
+    p.receive(OTHER, says(7, 2, "{}"), 0);
+    p.receive(ME, says(7, 1, "{}"), 0);
     assert_eq!(told(&mut p), []);
 }
 
 #[test]
 fn nobody_removes_somebody_else() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 1, "{}"), 0);
-    p.receive(OTHER, &says(7, 1, "null"), 0);
-    p.receive(OTHER, &says(7, 99, "null"), 0);
+    p.receive(ME, says(7, 1, "{}"), 0);
+    p.receive(OTHER, says(7, 1, "null"), 0);
+    p.receive(OTHER, says(7, 99, "null"), 0);
     assert_eq!(told(&mut p), [(7, 1, "{}".into())]);
     p.leave(OTHER, 0);
     assert_eq!(p.present(), 1);
-    p.receive(ME, &says(7, 1, "null"), 0);
+    p.receive(ME, says(7, 1, "null"), 0);
     assert_eq!(told(&mut p), [(7, 1, "null".into())]);
 }
 
@@ -63,12 +77,12 @@ fn nobody_removes_somebody_else() {
 fn a_client_that_comes_back_with_its_old_clock_is_seen_at_once() {
     let mut p = Presence::default();
     p.join(ME);
-    p.receive(ME, &says(7, 5, "{}"), 0);
+    p.receive(ME, says(7, 5, "{}"), 0);
     assert_eq!(told(&mut p).len(), 1);
     p.leave(ME, 1);
     assert_eq!(told(&mut p), [(7, 5, "null".into())]);
     p.join(OTHER);
-    p.receive(OTHER, &says(7, 5, "{}"), 2);
+    p.receive(OTHER, says(7, 5, "{}"), 2);
     assert_eq!(told(&mut p), [(7, 6, "{}".into())]);
 }
 
@@ -77,25 +91,25 @@ fn a_late_echo_does_not_bring_back_a_client_that_left() {
     let mut p = Presence::default();
     p.join(ME);
     p.join(OTHER);
-    p.receive(ME, &says(7, 5, "{}"), 0);
+    p.receive(ME, says(7, 5, "{}"), 0);
     assert_eq!(told(&mut p).len(), 1);
-    p.receive(ME, &says(7, 5, "null"), 1);
-    p.receive(OTHER, &says(7, 5, "{}"), 2);
+    p.receive(ME, says(7, 5, "null"), 1);
+    p.receive(OTHER, says(7, 5, "{}"), 2);
     assert_eq!(
         (p.present(), told(&mut p)),
         (0, vec![(7, 5, "null".into())])
     );
-    p.receive(ME, &says(7, 6, "{}"), 3);
+    p.receive(ME, says(7, 6, "{}"), 3);
     p.leave(ME, 4);
-    p.receive(OTHER, &says(7, 6, "{}"), 5);
+    p.receive(OTHER, says(7, 6, "{}"), 5);
     assert_eq!(p.present(), 0);
 }
 
 #[test]
 fn a_late_close_of_the_old_socket_does_not_remove_the_new_one() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 5, "{}"), 0);
-    p.receive(OTHER, &says(7, 6, "{}"), 1);
+    p.receive(ME, says(7, 5, "{}"), 0);
+    p.receive(OTHER, says(7, 6, "{}"), 1);
     p.leave(ME, 2);
     assert_eq!(p.present(), 1);
 }
@@ -103,7 +117,7 @@ fn a_late_close_of_the_old_socket_does_not_remove_the_new_one() {
 #[test]
 fn silence_takes_a_client_out_and_its_clock_is_forgotten_later() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 5, "{}"), 0);
+    p.receive(ME, says(7, 5, "{}"), 0);
     p.expire(29_999, 30_000);
     assert_eq!((p.present(), told(&mut p).len()), (1, 1));
     p.expire(30_000, 30_000);
@@ -115,15 +129,18 @@ fn silence_takes_a_client_out_and_its_clock_is_forgotten_later() {
 #[test]
 fn who_missed_a_departure_can_be_told() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 5, "{}"), 0);
-    p.receive(OTHER, &says(8, 1, "{}"), 0);
+    p.receive(ME, says(7, 5, "{}"), 0);
+    p.receive(OTHER, says(8, 1, "{}"), 0);
     p.leave(ME, 1);
     let clients = |updates: Vec<AwarenessUpdate>| -> Vec<(u64, bool)> {
         let entries = updates.iter().flat_map(|u| &u.entries);
         entries.map(|e| (e.client.0, e.is_gone())).collect()
     };
-    assert_eq!(clients(p.everyone()), [(8, false)]);
-    assert_eq!(clients(p.everyone_and_gone()), [(7, true), (8, false)]);
+    assert_eq!(clients(everyone(&mut p, Whom::Here)), [(8, false)]);
+    assert_eq!(
+        clients(everyone(&mut p, Whom::HereAndGone)),
+        [(7, true), (8, false)]
+    );
 }
 
 #[test]
@@ -138,7 +155,7 @@ fn a_session_shows_so_many_bytes_and_no_more_until_it_takes_some_away() {
             clock,
             state,
         });
-        p.receive(ME, &update, 0);
+        p.receive(ME, Shown::all_of(&update), 0);
         p.present()
     };
     let large = || format!("\"{}\"", "x".repeat(60 << 10));
@@ -157,11 +174,11 @@ fn a_session_shows_so_many_bytes_and_no_more_until_it_takes_some_away() {
 fn clients_that_left_do_not_keep_others_out() {
     let mut p = Presence::default();
     for client in 0..PRESENCE_CLIENTS_MAX as u64 {
-        p.receive(ME, &says(client, 1, "{}"), 0);
-        p.receive(ME, &says(client, 1, "null"), 0);
+        p.receive(ME, says(client, 1, "{}"), 0);
+        p.receive(ME, says(client, 1, "null"), 0);
     }
     told(&mut p);
-    p.receive(OTHER, &says(1 << 40, 1, "{}"), 1);
+    p.receive(OTHER, says(1 << 40, 1, "{}"), 1);
     assert_eq!(p.present(), 1);
 }
 
@@ -175,7 +192,11 @@ fn shows(p: &mut Presence, session: u64, clients: std::ops::Range<u64>, clock: u
             state: state.clone(),
         };
         let entries = vec![entry];
-        p.receive(SessionId(session), &AwarenessUpdate { entries }, 0);
+        p.receive(
+            SessionId(session),
+            Shown::all_of(&AwarenessUpdate { entries }),
+            0,
+        );
     }
 }
 
@@ -193,7 +214,7 @@ fn who_shows_too_much_too_fast_is_told_of_later_and_with_its_newest_state_alone(
         "{bytes} bytes in 100 ms"
     );
     // Others do not wait for it.
-    p.receive(OTHER, &says(99, 1, "{}"), 100);
+    p.receive(OTHER, says(99, 1, "{}"), 100);
     assert_eq!(p.due_ms(), Some(0));
     let told = p.take_changes(101);
     assert!(
@@ -222,9 +243,9 @@ fn whoever_goes_before_anybody_was_told_of_it_is_not_told_of_at_all() {
     while !p.take_changes(0).is_empty() {}
     shows(&mut p, 1, 0..200, 2, 5 << 10);
     while !p.take_changes(0).is_empty() {}
-    p.receive(ME, &says(500, 1, r#"{"late":1}"#), 0);
+    p.receive(ME, says(500, 1, r#"{"late":1}"#), 0);
     assert!(p.take_changes(0).is_empty());
-    p.receive(ME, &says(500, 2, "null"), 0);
+    p.receive(ME, says(500, 2, "null"), 0);
     let due_ms = p.due_ms().unwrap();
     assert!(
         p.take_changes(due_ms)
@@ -236,7 +257,7 @@ fn whoever_goes_before_anybody_was_told_of_it_is_not_told_of_at_all() {
 #[test]
 fn beyond_the_bound_of_a_map_whoever_shows_most_gives_way() {
     let mut p = Presence::default();
-    p.receive(OTHER, &says(1, 1, "{}"), 0);
+    p.receive(OTHER, says(1, 1, "{}"), 0);
     for session in 0..20 {
         shows(
             &mut p,
@@ -267,7 +288,7 @@ fn crowds_of_one_session_make_room_for_others() {
         );
     }
     assert_eq!(p.present(), PRESENCE_CLIENTS_MAX);
-    p.receive(OTHER, &says(1 << 40, 1, "{}"), 1);
+    p.receive(OTHER, says(1 << 40, 1, "{}"), 1);
     assert!(p.clients[&ClientId(1 << 40)].state.is_some());
     assert_eq!(p.present(), PRESENCE_CLIENTS_MAX - 1_000 + 1);
 }
@@ -275,15 +296,15 @@ fn crowds_of_one_session_make_room_for_others() {
 #[test]
 fn nobody_else_raises_a_clock_so_far_that_its_owner_is_heard_no_more() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 1, "{}"), 0);
-    p.receive(OTHER, &says(7, VAR_UINT_MAX, "{}"), 0);
-    p.receive(OTHER, &says(7, PRESENCE_CLOCK_STEP_MAX + 2, "{}"), 0);
+    p.receive(ME, says(7, 1, "{}"), 0);
+    p.receive(OTHER, says(7, VAR_UINT_MAX, "{}"), 0);
+    p.receive(OTHER, says(7, PRESENCE_CLOCK_STEP_MAX + 2, "{}"), 0);
     assert_eq!(p.clients[&ClientId(7)].owner, Some(ME));
     // Its own clock is its own affair; also then what is told stays a number of the wire.
-    p.receive(ME, &says(7, VAR_UINT_MAX, "{}"), 0);
+    p.receive(ME, says(7, VAR_UINT_MAX, "{}"), 0);
     p.leave(ME, 1);
     p.join(OTHER);
-    p.receive(SessionId(3), &says(7, VAR_UINT_MAX, "{}"), 2);
+    p.receive(SessionId(3), says(7, VAR_UINT_MAX, "{}"), 2);
     assert!(p.clients[&ClientId(7)].clock <= VAR_UINT_MAX);
 }
 
@@ -299,9 +320,13 @@ fn what_is_told_of_many_comes_in_messages_that_may_be_echoed() {
             clock: 1,
             state,
         }];
-        p.receive(SessionId(client.0), &AwarenessUpdate { entries }, 0);
+        p.receive(
+            SessionId(client.0),
+            Shown::all_of(&AwarenessUpdate { entries }),
+            0,
+        );
     }
-    let pieces = p.everyone();
+    let pieces = everyone(&mut p, Whom::Here);
     assert_eq!(
         pieces
             .iter()
@@ -317,9 +342,38 @@ fn what_is_told_of_many_comes_in_messages_that_may_be_echoed() {
 }
 
 #[test]
-fn what_is_no_json_is_not_told_on() {
+fn those_who_show_much_share_what_a_map_tells_and_nobody_else_waits_for_them() {
     let mut p = Presence::default();
-    p.receive(ME, &says(7, 5, "{oops"), 0);
-    p.receive(ME, &says(7, 6, ""), 0);
-    assert_eq!(p.due_ms(), None);
+    let large = State::parse(format!("\"{}\"", "x".repeat(60 << 10)).into());
+    let light = State::parse(Bytes::from_static(b"{\"x\":1}"));
+    let mut told = BTreeMap::new();
+    for now_ms in (0..20_000).step_by(10) {
+        for session in 1..=17 {
+            let client = ClientId(100 * session + now_ms % 4);
+            let shown = Shown {
+                client,
+                clock: now_ms + 1,
+                state: large.clone(),
+            };
+            p.receive(SessionId(session), vec![shown], now_ms);
+        }
+        let shown = Shown {
+            client: ClientId(9_999),
+            clock: now_ms + 1,
+            state: light.clone(),
+        };
+        p.receive(SessionId(99), vec![shown], now_ms);
+        let changes = p.take_changes(now_ms);
+        let mut heard_light = false;
+        for entry in changes.iter().flat_map(|update| &update.entries) {
+            heard_light |= entry.client.0 == 9_999;
+            *told.entry(entry.client.0 / 100).or_insert(0) += entry.state.len() as u64;
+        }
+        assert!(heard_light, "at {now_ms} ms");
+    }
+    told.remove(&99);
+    let (all, bound) = (told.values().sum::<u64>(), 21 * PRESENCE_BYTES_PER_S_MAX);
+    assert!(all <= bound && all > bound / 2, "{all} of {bound} bytes");
+    let (least, most) = (told.values().min().unwrap(), told.values().max().unwrap());
+    assert!(told.len() == 17 && 2 * least > *most, "{told:?}");
 }

@@ -121,4 +121,9 @@ impl Peer for Ear {
     fn is_caught_up(&self) -> bool {
         false
     }
+
+    /// It keeps only the newest of each client.
+    fn takes_more(&self) -> bool {
+        true
+    }
 }

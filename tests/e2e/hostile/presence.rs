@@ -47,17 +47,11 @@ async fn moves(ann: &Client, others: &[&Client]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "seventeen floods at once still starve newcomers: their states are parsed on the room's task"]
 async fn more_presence_than_anybody_needs_is_slowed_down_and_shuts_out_nobody() {
-    let server = Server::with(&[
-        "storage.cache_bytes=1 MiB",
-        "limits.header_timeout_s=120",
-        "server.shutdown_deadline_s=60",
-    ])
-    .await;
+    let server = Server::with(&["storage.cache_bytes=1 MiB"]).await;
     let mut crew = Crew::join(&server).await;
     // Together they show more than a map tells of.
-    let floods: Vec<Attack> = (0..17).map(|n| flood(*server, 1_000 + 16 * n)).collect();
+    let floods: Vec<Attack> = (0..18).map(|n| flood(*server, 1_000 + 16 * n)).collect();
     until_async("some of it gave way", || async {
         (server.metric("mapweave_presence_gave_way_total").await > 0.0).then_some(())
     })
@@ -67,8 +61,8 @@ async fn more_presence_than_anybody_needs_is_slowed_down_and_shuts_out_nobody() 
         moves(crew.ann(), &[crew.ann(), &newcomer]).await;
         crew.work().await;
     }
-    // What waits for 22 sockets at most, and what they show.
-    crew.finds_memory_bounded(&server, 448 * MIB);
+    // What they show, what of it is on its way in and out, and what is unfinished.
+    crew.finds_memory_bounded(&server, 128 * MIB);
     crew.leaves_all_well(server).await;
     drop(floods);
 }
