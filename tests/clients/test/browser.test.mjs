@@ -165,7 +165,7 @@ test('on a phone nothing is wider than the screen and buttons are large enough f
     })),
   );
   for (const { name, box } of sizes)
-    assert.ok(box.width >= 44 && box.height >= 44, `${name}: ${box.width} × ${box.height}`);
+    assert.ok(box.width >= 48 && box.height >= 48, `${name}: ${box.width} × ${box.height}`);
   await page.screenshot({ path: `${SHOTS}phone.png` });
   assert.deepEqual(faults, []);
 });
