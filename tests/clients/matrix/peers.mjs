@@ -95,6 +95,12 @@ class Peer {
     this.awareness?.setLocalState(state);
   }
 
+  /** No connection any more: until then it still hears of others. */
+  async goOffline() {
+    this.disconnect();
+    await until('its sockets are closed', () => this.sockets.live.size === 0);
+  }
+
   /** The connection breaks without a word, and the client does what it does then. */
   async lose() {
     for (const socket of this.sockets.live) socket.terminate();
@@ -131,7 +137,7 @@ class YWebsocketPeer extends Peer {
     return null;
   }
 
-  async goOffline() {
+  disconnect() {
     this.provider.disconnect();
   }
 
@@ -188,9 +194,13 @@ class HocuspocusPeer extends Peer {
     this.provider.on('unsyncedChanges', (event) => (event.number ?? event) === 0 && listener());
   }
 
-  async goOffline() {
+  disconnect() {
     this.socket.disconnect();
-    await until('the socket is closed', () => this.socket.status === 'disconnected');
+  }
+
+  async goOffline() {
+    await super.goOffline();
+    await until('the client knows', () => this.socket.status === 'disconnected');
   }
 
   async goOnline() {
@@ -237,6 +247,7 @@ class YSweetPeer extends Peer {
     this.provider.on('local-changes', (hasChanges) => hasChanges || listener());
   }
 
+  /** It connects again as soon as its socket has closed, whatever it was told: offline is what is done right after this. */
   async goOffline() {
     this.provider.disconnect();
   }
