@@ -7,6 +7,7 @@
 mod access;
 mod acks;
 mod asking;
+mod counting;
 mod rate;
 mod statuses;
 mod switchboard;
@@ -361,6 +362,9 @@ impl Session {
         match message {
             Message::SyncStep1(vector) => match StateVector::decode(vector) {
                 Ok(vector) => {
+                    if let Some(statuses) = &mut self.statuses {
+                        statuses.begin(&vector, self.acks.received());
+                    }
                     let asked = self.asking.ask(turn.now_ms, vector);
                     self.ask(asked, turn);
                 }
@@ -413,6 +417,9 @@ impl Session {
             return self.tell_refused(&Refusal::ReadOnly, turn);
         }
         let number = self.acks.receive(step2);
+        if let Some(statuses) = &mut self.statuses {
+            statuses.receive(number, &update, step2);
+        }
         turn.room(ToRoom::Update {
             number,
             update,

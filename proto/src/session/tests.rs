@@ -1,6 +1,8 @@
 //! A session between a peer and a room, both played here.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod provider;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
