@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::codec::hocuspocus::Answer;
+use crate::message::Message;
+use crate::state_vector::StateVector;
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
