@@ -28,7 +28,7 @@ use bytes::Bytes;
 use self::acks::Acks;
 use self::asking::Asking;
 use self::incoming::close_reason;
-use self::rate::Bucket;
+pub use self::rate::Bucket;
 use self::statuses::Statuses;
 use self::telling::Told;
 use crate::codec::yws;
