@@ -275,7 +275,8 @@ settings! {
         /// How long the other end of a connection may leave unanswered what it is sent before it is taken for gone, in
         /// seconds. A connection on which nothing is sent is asked for a sign of life as often.
         unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
-        /// How long a client may take for the head of a request, in seconds.
+        /// How long a client may take for the head of a request, in seconds; up to a quarter more, so that those who came
+        /// together do not end together.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
         /// A connection that is closed for good (codes 4400 to 4499) is told so after so long, in seconds: older clients
         /// come back at once whatever the code, and would send again and again what was refused.
