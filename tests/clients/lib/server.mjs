@@ -7,11 +7,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from './ports.mjs';
 import { until } from './wait.mjs';
 
 export const BINARY = resolve(
   process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url)),
 );
+/** Somebody else may take a port between the moment it was found free and the server's start. */
+const PORTS_TRIED_MAX = 5;
 /** The server under test is configured by its arguments alone; it refuses variables with its prefix that it does not know. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAPWEAVE_')));
 
@@ -32,8 +35,15 @@ export class Server {
   static async start(t, settings) {
     const server = new Server(settings);
     t.after(() => server.#remove());
-    await server.restart();
-    return server;
+    for (let tried = 1; ; tried++) {
+      [server.port] = await freePorts(1);
+      try {
+        await server.restart();
+        return server;
+      } catch (error) {
+        if (tried === PORTS_TRIED_MAX || !/in use/i.test(server.log())) throw error;
+      }
+    }
   }
 
   get url() {
@@ -44,7 +54,7 @@ export class Server {
     return `ws://127.0.0.1:${this.port}/ws`;
   }
 
-  /** Starts it on the port it had, or on a free one the first time. */
+  /** Starts it on the port it had. */
   async restart() {
     const listen = `127.0.0.1:${this.port}`;
     const child = spawn(BINARY, ['serve', '--listen', listen, '--data', this.data, ...this.#settings], {
@@ -61,12 +71,11 @@ export class Server {
     child.on('error', (error) => {
       failure = error;
     });
-    const address = await until('the server says where it listens', () => {
+    await until('the server says where it listens', () => {
       if (failure) throw failure;
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log()}`);
-      return lines.map((line) => /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
+      return lines.some((line) => line.includes(this.url));
     });
-    this.port = Number(address[1]);
   }
 
   /** Its data folder. */
