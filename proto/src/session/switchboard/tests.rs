@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod entering;
+mod isolation;
 mod laws;
 
 use proptest::prelude::*;
