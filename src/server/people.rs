@@ -1,5 +1,5 @@
-//! `/api/v1/maps/{map}/people`, `…/presence` and `…/messages`: who is in a map, what a client shows of itself there
-//! whose WebSockets are blocked, and a word to one person.
+//! `/api/v1/maps/{map}/me`, `…/people`, `…/presence` and `…/messages`: who the caller is in a map and who else is
+//! there, what a client shows of itself whose WebSockets are blocked, and a word to one person.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Buf;
 use futures_util::Stream;
 use mapweave_proto::{AwarenessUpdate, MapName, SessionId, ToRoom};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -34,6 +34,15 @@ pub struct SessionQuery {
     session: Option<String>,
 }
 
+/// What a caller is in a map.
+#[derive(Debug, Serialize)]
+struct Me {
+    role: Role,
+    /// Edits that wait for an owner to decide about them; told to owners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<usize>,
+}
+
 /// What a client sends to tell one person something.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +57,11 @@ pub fn routes(
     map: impl Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> BoxedFilter<(warp::reply::Response,)> {
     let at = |name: &'static str| map.clone().and(warp::path(name)).and(warp::path::end());
+    let me = at("me")
+        .and(methods::get())
+        .and(caller())
+        .and(with(app))
+        .then(|map, caller, app| answer(me(app, caller, map)));
     let who = at("people")
         .and(methods::get())
         .and(caller())
@@ -70,10 +84,31 @@ pub fn routes(
             answer(tell(app, caller, (map, query), media_type, body))
         },
     );
-    let all = who.boxed().or(show.boxed()).unify().or(tell.boxed());
+    let asks = me.boxed().or(who.boxed()).unify();
+    let all = asks.or(show.boxed()).unify().or(tell.boxed());
     all.unify()
         .map(|answer: Answer| answer.unwrap_or_else(|never: Infallible| match never {}))
         .boxed()
+}
+
+/// GET `/api/v1/maps/{map}/me`: what the caller may do in the map, which need not be there yet. An owner is also told
+/// how many edits wait in quarantine.
+async fn me(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Reply, Problem> {
+    let name = map_name(&segment)?;
+    let permit = app.permit(&caller, &name, Role::Viewer).await?;
+    let there = app.rooms.store().map(&name).filter(|map| !map.deleted);
+    let quarantined = match there {
+        Some(_) if permit.role == Role::Owner => {
+            let room = app.rooms.enter(&name, IfUnknown::Refuse)?;
+            Some(room.quarantine().await?.len())
+        }
+        _ => None,
+    };
+    let told = Me {
+        role: permit.role,
+        quarantined,
+    };
+    Ok(warp::reply::json(&told))
 }
 
 /// GET `/api/v1/maps/{map}/people`. A map that is not live has nobody in it, and is not loaded for the question.
