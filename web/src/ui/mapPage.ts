@@ -9,6 +9,7 @@ import { openIdentity, savePerson } from '../session/identity.ts';
 import { type ConnectionState, MapSession } from '../session/session.ts';
 import { details, position, titleOf } from './details.ts';
 import { count } from './dom.ts';
+import { Doorbell } from './doorbell.ts';
 import { type Findable, Finder } from './finder.ts';
 import { type Layout, layout } from './layout.ts';
 import { People } from './people.ts';
@@ -42,6 +43,7 @@ class MapPage {
   readonly #unsent: Unsent;
   readonly #people: People;
   readonly #finder: Finder;
+  readonly #doorbell = new Doorbell();
   readonly #found = new Map<string, Findable>();
   #tool: Tool = { kind: 'look' };
   #selected: string | null = null;
@@ -82,6 +84,7 @@ class MapPage {
     this.#unsent = new Unsent(session, this.#status.element, (text) => this.say(text));
     this.#layout.status.append(this.#unsent.button);
     this.#layout.people.append(this.#people.button);
+    this.#layout.bottom.prepend(this.#doorbell.element);
     this.#layout.popovers.append(this.#unsent.panel, this.#people.panel, this.#finder.panel);
     root.replaceChildren(this.#layout.root);
     this.#map = new MapWidget(this.#layout.map, {
@@ -131,6 +134,7 @@ class MapPage {
   #connected(state: ConnectionState): void {
     this.#status.show(state);
     this.#unsent.show();
+    this.#doorbell.connected(state.link.kind === 'live');
     const wasClosed = this.#isClosed;
     this.#isClosed = state.link.kind === 'closed';
     if (this.#isClosed && !wasClosed) this.say(this.#status.element.title);
@@ -152,6 +156,7 @@ class MapPage {
   #met(others: Presence[]): void {
     this.#map.cursors.show(others);
     this.#people.show(others);
+    this.#doorbell.see(others.map(({ client, person }) => ({ client, name: person.name })));
   }
 
   #draw(batch: Batch, left: number): void {
