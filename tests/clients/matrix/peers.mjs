@@ -57,6 +57,10 @@ class Peer {
     this.document.set(key, value);
   }
 
+  async remove(key) {
+    this.document.remove(key);
+  }
+
   /** A large edit: a text of so many letters. */
   async fill(key, letters) {
     this.document.set(key, 'x'.repeat(letters));
