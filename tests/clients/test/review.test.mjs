@@ -85,6 +85,8 @@ test('whose right to edit was taken back is told that the late edits are safe, a
   await owner.getByText('None waits any more.').waitFor();
   await features(owner, 2);
   await owner.waitForSelector('#map[data-preview="0"]');
+  await owner.keyboard.press('Escape');
+  await owner.locator('.button.late').waitFor({ state: 'hidden' });
 });
 
 test('on a phone an owner rejects a late edit with thick gloves, and it stays out', async (t) => {

@@ -65,8 +65,9 @@ export class Review {
   toggle(isOpen = this.panel.hidden): void {
     this.panel.hidden = !isOpen;
     this.button.setAttribute('aria-expanded', `${isOpen}`);
-    if (isOpen) void this.#load();
-    else this.#hide();
+    if (isOpen) return void this.#load();
+    this.#hide();
+    this.button.hidden = Number(this.#waiting.textContent) === 0;
   }
 
   dispose(): void {
@@ -81,7 +82,6 @@ export class Review {
 
   /** Whoever is no owner asks once a connection: another role comes with another token, and that with another page. */
   async #ask(): Promise<void> {
-    this.#rest();
     try {
       const { role, quarantined } = await this.#desk.standing();
       if (role !== 'owner') return;
@@ -90,6 +90,8 @@ export class Review {
       // The server's word stands; where there is none, the next time, then.
       if (error instanceof HttpError && error.problem.status < 500) return;
     }
+    // Another connection may have asked meanwhile.
+    this.#rest();
     if (this.#isLive) this.#timer = setTimeout(() => void this.#ask(), ASK_EVERY_MS);
   }
 
