@@ -69,7 +69,7 @@ for (const [how, mode, over] of [
     const editor = open(t, server, 'm', { token: token({ m: 'editor' }) });
     editor.doc.getMap('feat').set('seen', 1);
     await until('the map is there', () => isSaved(editor));
-    // Somebody who never edited the map: others' edits would be kept.
+    // Somebody who never edited the map: late edits of one who did are kept.
     const vera = token({ m: 'viewer' }, { sub: 'vera' });
     const viewer = open(t, box, 'm', { token: vera, indexedDB: new IDBFactory() });
     await until('the viewer sees it', () => viewer.doc.getMap('feat').get('seen') === 1);
