@@ -103,10 +103,6 @@ impl Room {
             cache,
             head,
             exists: head > Seq::ZERO,
-            known: store
-                .exchange(shared.doc)
-                .map(|exchange| exchange.known)
-                .unwrap_or_default(),
             tail,
             update_bytes,
         };
@@ -299,10 +295,14 @@ impl Room {
                 let _ = reply.send(Ok(beginning));
                 return;
             }
-            Request::Relay { records, reply } => Input::Relay {
-                ticket: self.ticket(reply),
-                records,
-            },
+            Request::Relay { records, reply } => {
+                let exchange = self.store.exchange(self.doc);
+                Input::Relay {
+                    ticket: self.ticket(reply),
+                    records,
+                    durable: exchange.map(|exchange| exchange.known).unwrap_or_default(),
+                }
+            }
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,
@@ -453,9 +453,12 @@ impl Room {
         records: u64,
         appended: Result<Appended, StoreError>,
     ) -> Result<(), End> {
-        let last = appended
-            .map_err(|error| End::StoreFailed(error.to_string()))?
-            .last;
+        let last = match appended {
+            Ok(appended) => appended.last,
+            // It came in beside this room, which does not know of it: the next one will.
+            Err(error @ StoreError::Held { .. }) => return Err(End::Broken(error.to_string())),
+            Err(error) => return Err(End::StoreFailed(error.to_string())),
+        };
         let mut fx = Effects::default();
         self.core
             .handle(now_ms, Input::Durable { records, last }, &mut fx);

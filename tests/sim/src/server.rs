@@ -93,7 +93,6 @@ impl Server {
             cache: loaded.cache,
             head: loaded.head,
             exists: loaded.head > Seq::ZERO,
-            known: mapweave_storage::Known::default(),
             tail: loaded.tail,
             update_bytes,
         };
