@@ -6,31 +6,36 @@
 //! as milliseconds since the process began. Start at [`Core`].
 
 mod effects;
+mod input;
 mod judging;
 mod notices;
+mod recording;
 mod relaying;
 mod syncing;
 mod telling;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use mapweave_proto::{Access, MapName, Refusal, Scanned, Seq, SessionId, StateVector, ToRoom};
-use mapweave_storage::{Kind, Known, NewRecord, Origin, Protocol};
+use mapweave_proto::{Access, MapName, Scanned, Seq, SessionId, StateVector, ToRoom};
+use mapweave_storage::{Known, Origin};
 
 use super::peer::Outgoing;
 use super::people::People;
 use super::presence::Presence;
-use super::replica::{Decision, Outcome, QuarantineLimits, Refused, Replica, StateCache, Written};
+use super::replica::{QuarantineLimits, Replica, StateCache};
 pub use effects::{Audience, Broadcast, Effects};
+pub use input::{Input, Ticket, Writing};
 pub use judging::{EARLY_COMMENT_BYTES_MAX, EARLY_COMMENT_MS, EARLY_COMMENTS_MAX};
 use judging::{EarlyComments, Sent};
 use notices::Hears;
 pub use notices::{ForOutside, MESSAGE_BYTES_MAX, NOTICE_PREFIX, Recipient, Sender};
+use recording::LogPosition;
 pub use relaying::Foreign;
 use syncing::{Asks, Difference, tell_nothing};
 pub use telling::PRESENCE_EVERY_MS;
+use waiting::{Waiter, Waiting};
 
 /// How long an encoded state is kept for the next who joins, in milliseconds.
 pub const STATE_CACHE_MS: u64 = 30_000;
@@ -38,115 +43,6 @@ pub const STATE_CACHE_MS: u64 = 30_000;
 /// How long an update waits for others that are missing, in milliseconds: a week, in which whoever has them may come
 /// back from the field.
 pub const HELD_EXPIRY_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
-
-/// A number that the caller gives to a request so as to know the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(pub u64);
-
-/// What happens to a map.
-#[derive(Debug)]
-pub enum Input {
-    /// A connection joins; it hears nothing of the document before its first [`ToRoom::SyncStep1`].
-    Join {
-        /// Its number.
-        session: SessionId,
-        /// Who it is, for the log.
-        origin: Arc<Origin>,
-        /// What it may do.
-        access: Access,
-    },
-    /// What a connection may do has changed, and perhaps who it is for the log. What it said before stays as it was judged.
-    Permit {
-        /// Its number.
-        session: SessionId,
-        /// Who it is.
-        origin: Arc<Origin>,
-        /// What it may do.
-        access: Access,
-    },
-    /// A connection is gone.
-    Leave(SessionId),
-    /// A connection says something.
-    Heard(SessionId, ToRoom),
-    /// A connection dropped its backlog and can be told the difference now.
-    WantsDifference(SessionId),
-    /// These connections have been handed everything told so far.
-    CaughtUp(Vec<SessionId>),
-    /// An update that comes with a request; answered in [`Effects::replies`].
-    Submit {
-        /// For the answer.
-        ticket: Ticket,
-        /// The update.
-        update: Scanned,
-        /// Who sent it, for the log.
-        origin: Arc<Origin>,
-        /// What its sender may do.
-        access: Access,
-    },
-    /// An owner decides about an edit in quarantine; answered in [`Effects::replies`].
-    Decide {
-        /// For the answer.
-        ticket: Ticket,
-        /// Which: the place of its record.
-        seq: Seq,
-        /// What becomes of it.
-        decision: Decision,
-        /// The owner, for the log.
-        origin: Arc<Origin>,
-    },
-    /// The server itself edits; answered in [`Effects::replies`]. Connections hear of it once it is durable.
-    Author {
-        /// For the answer.
-        ticket: Ticket,
-        /// What to write.
-        writing: Writing,
-        /// For whom, for the log.
-        origin: Arc<Origin>,
-    },
-    /// Records of other stores; answered in [`Effects::replies`] once all of them are held durably.
-    Relay {
-        /// For the answer.
-        ticket: Ticket,
-        /// The records, in the order of the log that they were read from.
-        records: Vec<Foreign>,
-        /// What the map's log holds durably by now. Its own records are in it: they may come back by another way.
-        durable: Known,
-    },
-    /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
-    Create {
-        /// For the answer.
-        ticket: Ticket,
-        /// Who wants it, for the log.
-        origin: Arc<Origin>,
-    },
-    /// Somebody waits until all that is there now is durable; answered in [`Effects::replies`].
-    Settle {
-        /// For the answer.
-        ticket: Ticket,
-    },
-    /// A connection wants to hear of who comes and goes, and messages to its person.
-    HearNotices(SessionId),
-    /// A connection was told the whole state before the document was loaded.
-    Synced(SessionId),
-    /// The oldest `records` of those appended and not yet durable are durable, the last of them at `last`.
-    Durable {
-        /// How many.
-        records: u64,
-        /// Place of the last in the log.
-        last: Seq,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// Edits to make in one transaction of the document.
-pub struct Writing(pub Box<dyn FnOnce(&mut yrs::TransactionMut<'_>) + Send>);
-
-impl std::fmt::Debug for Writing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writing")
-    }
-}
 
 /// Settings of a room.
 #[derive(Debug, Clone, Copy)]
@@ -211,49 +107,6 @@ struct Session {
     base: Arc<StateVector>,
     /// While it is in the line of those who wait for an answer.
     asks: Option<Asks>,
-}
-
-/// How far the log of this map has come.
-#[derive(Debug, Clone, Copy)]
-struct LogPosition {
-    appended: Seq,
-    durable: Seq,
-    /// The first record of a new map says that it exists.
-    exists: bool,
-    records_since_snapshot: u64,
-    bytes_since_snapshot: u64,
-}
-
-struct Waiting {
-    until: Seq,
-    who: Waiter,
-}
-
-enum Waiter {
-    Session(SessionId, u64),
-    Ticket(Ticket),
-    /// A session whose update is kept beside the map, and so refused.
-    KeptOf(SessionId, u64),
-    /// A request of which the same is true.
-    Kept(Ticket),
-}
-
-impl Waiter {
-    fn session(&self) -> Option<SessionId> {
-        match self {
-            Self::Session(session, _) | Self::KeptOf(session, _) => Some(*session),
-            Self::Ticket(_) | Self::Kept(_) => None,
-        }
-    }
-
-    /// The same, whose update is kept beside the map.
-    fn kept(self) -> Self {
-        match self {
-            Self::Session(session, number) => Self::KeptOf(session, number),
-            Self::Ticket(ticket) => Self::Kept(ticket),
-            kept => kept,
-        }
-    }
 }
 
 /// How a room begins.
@@ -438,166 +291,9 @@ impl Core {
         }
     }
 
-    /// An edit that only the log could bring back after a crash is told to nobody before it is in there. Who
-    /// joins meanwhile may see it early, as part of the whole state.
-    fn author(&mut self, ticket: Ticket, writing: Writing, origin: &Arc<Origin>, fx: &mut Effects) {
-        match self.replica.write(&origin.user, writing.0) {
-            Ok(written) => {
-                if let Some(Written { written, released }) = written {
-                    self.append(Kind::Update, written.bytes().clone(), origin, fx);
-                    self.forget_answers();
-                    for update in std::iter::once(written).chain(released) {
-                        self.cache.push(&update);
-                        self.authored.push_back((self.log.appended, update));
-                    }
-                }
-                self.wait(Waiter::Ticket(ticket), fx);
-            }
-            Err(refused) => {
-                if let Refused::Broken { why } = &refused {
-                    fx.broken = Some(why.clone());
-                }
-                fx.replies.push((ticket, Err(refused)));
-            }
-        }
-    }
-
-    /// Of several who want to make the map only the first has made it.
-    fn create(&mut self, ticket: Ticket, origin: &Arc<Origin>, fx: &mut Effects) {
-        if self.log.exists {
-            fx.replies.push((ticket, Err(Refused::Exists)));
-        } else {
-            self.ensure_exists(origin, fx);
-            self.wait(Waiter::Ticket(ticket), fx);
-        }
-    }
-
-    /// Applies an update and queues its record; tells whether something it builds on is missing.
-    fn take_in(
-        &mut self,
-        update: Scanned,
-        from: Option<SessionId>,
-        origin: &Arc<Origin>,
-        fx: &mut Effects,
-    ) -> Result<bool, Refused> {
-        let raw = update.bytes().clone();
-        let source = from.map_or(u64::MAX, |s| s.0);
-        match self.replica.receive_of(update, source, &origin.user)? {
-            Outcome::Nothing => Ok(false),
-            Outcome::Applied { brought, released } => {
-                self.append(Kind::Update, brought.bytes().clone(), origin, fx);
-                self.took_in(from, brought, released);
-                Ok(false)
-            }
-            Outcome::Held { went_in, .. } => {
-                // The record has all of it, as it came; peers hear only what has its base.
-                self.append(Kind::Gapped, raw, origin, fx);
-                let mut went_in = went_in.into_iter();
-                if let Some(first) = went_in.next() {
-                    self.took_in(from, first, went_in.collect());
-                }
-                Ok(true)
-            }
-        }
-    }
-
-    /// Notes what is new in the document, for this turn's message and those who join: what `from` brought, and
-    /// what had waited for it, which is news to everyone.
-    fn took_in(&mut self, from: Option<SessionId>, brought: Scanned, released: Vec<Scanned>) {
-        self.forget_answers();
-        let others = released.into_iter().map(|update| (None, update));
-        for (from, update) in std::iter::once((from, brought)).chain(others) {
-            self.cache.push(&update);
-            self.turn.push((from, update));
-        }
-    }
-
-    /// The first record of a map's log says that the map exists.
-    fn ensure_exists(&mut self, origin: &Arc<Origin>, fx: &mut Effects) {
-        if !self.log.exists {
-            self.log.exists = true;
-            // That the map is made is no record of the store that an update came from.
-            let origin = &match origin.relayed {
-                None => origin.clone(),
-                Some(_) => Arc::new(Origin {
-                    relayed: None,
-                    ..Origin::clone(origin)
-                }),
-            };
-            self.append(
-                Kind::Created {
-                    name: self.name.clone(),
-                },
-                Bytes::new(),
-                origin,
-                fx,
-            );
-        }
-    }
-
-    fn append(&mut self, kind: Kind, payload: Bytes, origin: &Arc<Origin>, fx: &mut Effects) {
-        self.ensure_exists(origin, fx);
-        self.log.appended = self.log.appended.next();
-        self.log.records_since_snapshot += 1;
-        self.log.bytes_since_snapshot += payload.len() as u64;
-        self.update_bytes += payload.len() as u64;
-        fx.append.push(NewRecord {
-            kind,
-            origin: origin.clone(),
-            payload,
-        });
-    }
-
     /// Whether the log has a first record, durable or on its way.
     pub fn exists(&self) -> bool {
         self.log.exists
-    }
-
-    fn wait(&mut self, who: Waiter, fx: &mut Effects) {
-        let until = self.log.appended;
-        if self.waiting.is_empty() && until <= self.log.durable {
-            tell(who, until, fx);
-        } else {
-            self.waiting.push_back(Waiting { until, who });
-        }
-    }
-
-    fn durable(&mut self, records: u64, last: Seq, fx: &mut Effects) {
-        self.log.durable = Seq(self.log.durable.0 + records);
-        if self.log.durable != last || last > self.log.appended {
-            let LogPosition {
-                durable, appended, ..
-            } = self.log;
-            fx.broken = Some(format!(
-                "the log is at {last}, the room counted {durable} of {appended}"
-            ));
-            return;
-        }
-        let durable = self.log.durable;
-        while let Some((_, update)) = self.authored.pop_front_if(|(seq, _)| *seq <= durable) {
-            self.turn.push((None, update));
-        }
-        self.tell_updates(fx);
-        while let Some(first) = self.waiting.front() {
-            if first.until > self.log.durable {
-                break;
-            }
-            if let Some(Waiting { until, who }) = self.waiting.pop_front()
-                && self.is_there(&who)
-            {
-                tell(who, until, fx);
-            }
-        }
-    }
-
-    /// Whether somebody who waits can still be told: a connection may have ended meanwhile.
-    fn is_there(&self, who: &Waiter) -> bool {
-        match who {
-            Waiter::Session(session, _) | Waiter::KeptOf(session, _) => {
-                self.sessions.contains_key(session)
-            }
-            Waiter::Ticket(_) | Waiter::Kept(_) => true,
-        }
     }
 
     fn tick(&mut self, now_ms: u64, fx: &mut Effects) {
@@ -610,31 +306,6 @@ impl Core {
             self.cache.clear();
             self.forget_answers();
         }
-    }
-
-    /// What waited too long is out of the document for good, and the log says so: whoever replays it must do the same.
-    /// Its own record stays.
-    fn give_up_held(&mut self, now_ms: u64, fx: &mut Effects) {
-        let unix_ms = self.options.unix_ms_at_zero.saturating_add(now_ms);
-        let expired = self
-            .replica
-            .expire_held(unix_ms, self.options.held_expiry_ms);
-        if expired.is_empty() {
-            return;
-        }
-        let ids: Vec<u8> = expired.iter().flat_map(|expired| expired.id).collect();
-        let origin = Arc::new(Origin {
-            protocol: Protocol::Server,
-            ..Origin::default()
-        });
-        self.append(Kind::Expired, ids.into(), &origin, fx);
-        fx.expired += expired.len() as u64;
-        let told = expired.iter().filter_map(|expired| {
-            let session = SessionId(expired.source);
-            let there = self.sessions.contains_key(&session);
-            Some((session, expired.number.filter(|_| there)?, Refusal::Expired))
-        });
-        fx.refused.extend(told);
     }
 
     /// Whether nobody is in the map and nothing is on its way.
@@ -706,15 +377,6 @@ impl Core {
     /// Bytes kept for those who join, beside the document.
     pub fn cached_bytes(&self) -> usize {
         self.cache.bytes()
-    }
-}
-
-fn tell(who: Waiter, at: Seq, fx: &mut Effects) {
-    match who {
-        Waiter::Session(session, number) => fx.settled.push((session, number)),
-        Waiter::Ticket(ticket) => fx.replies.push((ticket, Ok(at))),
-        Waiter::KeptOf(session, number) => fx.refused.push((session, number, Refusal::Kept)),
-        Waiter::Kept(ticket) => fx.replies.push((ticket, Err(Refused::Kept))),
     }
 }
 

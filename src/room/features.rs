@@ -15,7 +15,7 @@ use yrs::{Doc, Transact};
 
 use super::actor::{Request, RequestError};
 use super::core::Writing;
-use super::registry::RoomHandle;
+use super::handle::RoomHandle;
 use crate::index::FeatureIndex;
 use crate::model::{Delta, MapView, Plan, Random, Sid, Watch};
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::actor::{Request, RequestError};
 use super::core::{Core, Recipient};
 use super::errand::Errand;
+use super::handle::{RoomGone, RoomHandle};
 use super::people::Person;
-use super::registry::{RoomGone, RoomHandle};
 
 /// Most people who are named; of the others the number is told.
 pub const NAMED_MAX: usize = 1_000;

@@ -7,7 +7,7 @@ use mapweave_proto::Seq;
 use tokio::sync::watch;
 
 use super::actor::{Request, RequestError};
-use super::registry::RoomHandle;
+use super::handle::RoomHandle;
 
 /// Where somebody begins to follow a map's log.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ mod coverage;
 mod errand;
 mod features;
 mod gathering;
+mod handle;
 mod listening;
 mod live;
 mod load;
@@ -36,6 +37,7 @@ pub use core::{
 pub use errand::Errand;
 pub use features::{Change, FeaturesError, Followed, LiveFeatures};
 pub use gathering::{Gathering, MessageFrom};
+pub use handle::{RoomGone, RoomHandle, RoomPlace};
 pub use listening::Beginning;
 pub use load::{Fetched, LoadError, Loaded, build, fetch, fetch_upto, load, replay};
 pub use news::Follows;
@@ -46,7 +48,7 @@ pub use presence::{
     PRESENCE_BYTES_PER_SESSION_MAX, PRESENCE_CLIENTS_MAX, PRESENCE_CLIENTS_PER_SESSION_MAX,
     PRESENCE_MEMORY_MS, Presence,
 };
-pub use registry::{EnterError, IfUnknown, RoomGone, RoomHandle, RoomPlace, Rooms};
+pub use registry::{EnterError, IfUnknown, Rooms};
 pub use replica::{
     Comment, Decision, Expired, HELD_ID_BYTES, HeldId, HeldLimits, Kept, Outcome, Owners,
     Quarantine, QuarantineLimits, Quarantined, REJECTED_MAX, Refused, Replica, StateCache, Written,

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::config::FixedEnvironment;
+use crate::config::{FRAME_OVERHEAD_BYTES, FixedEnvironment};
 
 fn folder_with(toml: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

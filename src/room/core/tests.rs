@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::room::HeldLimits;
-use mapweave_proto::{Message, concat, scan};
+use mapweave_proto::{Message, Refusal, concat, scan};
+use mapweave_storage::{Kind, Protocol};
 use yrs::{Doc, Map, Transact, WriteTxn};
 
 const ALICE: SessionId = SessionId(1);
