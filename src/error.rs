@@ -213,6 +213,7 @@ impl Error {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Key(_) => Exit::BadUsage,
             Self::Gate(GateError::Key(_) | GateError::Webhook(_)) => Exit::BadUsage,
+            Self::Serve(ServeError::Webhook(_)) => Exit::BadUsage,
             _ => Exit::Failed,
         }
     }

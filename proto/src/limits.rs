@@ -105,6 +105,14 @@ pub const STATELESS_BYTES_BURST: u64 = 16 * STATELESS_BYTES_MAX as u64;
 /// Most maps on one Hocuspocus socket. Each is a connection of its map, with a queue of its own.
 pub const MAPS_PER_SOCKET_MAX: usize = 256;
 
+/// Most clients in the state vector of a Hocuspocus provider for its queued edits to be told from new ones. With more, all
+/// that comes before its first SyncStep2 is taken for queued.
+pub const COUNTED_CLIENTS_MAX: usize = 16_384;
+
+/// Most runs of updates of one map of a socket that get no status while one before them is not durable yet; what lies
+/// between more of them gets none either. Edits, a queue, edits are two runs.
+pub const UNCOUNTED_RUNS_MAX: usize = 64;
+
 /// Most updates of one map of a socket that were refused while one before them is not durable yet.
 pub const REFUSED_WAITING_MAX: usize = 4096;
 

@@ -22,8 +22,9 @@ use super::pattern::MapPattern;
 use super::permit::{Passport, Permit, Refused, RelayPermit, Rights, TokenFacts, Who};
 use super::revocation::{Revocation, Revocations};
 use super::role::Role;
-use super::webhook::{Asked, Webhook, WebhookError};
+use super::webhook::{Asked, Webhook};
 use crate::config::Config;
+use crate::tls::ServiceError;
 
 /// The time in milliseconds since 1970 (UTC).
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -64,8 +65,8 @@ pub enum GateError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The webhook cannot be called.
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
+    #[error("auth.webhook_url: {0}")]
+    Webhook(#[from] ServiceError),
     /// What was revoked cannot be read, so nobody is let in.
     #[error("the list of what was revoked cannot be read: {0}")]
     Store(#[from] StoreError),
@@ -118,10 +119,7 @@ impl Gate {
     ) -> Result<Arc<Self>, GateError> {
         let auth = &config.auth;
         let keys = Keys::load(&auth.secret, auth.keys_file.as_deref())?;
-        let webhook = match &auth.webhook_url {
-            Some(url) => Some(Webhook::new(url, auth.webhook_secret.clone())?),
-            None => None,
-        };
+        let webhook = Webhook::of(auth)?;
         let anonymous = match (keys.is_empty() && webhook.is_none(), config.allow_anonymous) {
             (true, _) => Some(Role::Owner),
             (false, true) => Some(auth.anonymous_role),

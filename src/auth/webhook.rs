@@ -10,11 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::{StatusCode, header};
 use mapweave_proto::MapName;
 use serde::Deserialize;
 use serde_json::json;
@@ -26,7 +22,8 @@ use super::key::fingerprint;
 use super::permit::{Passport, Refused, Rights, TokenFacts, Who};
 use super::role::Role;
 use super::secret::Secret;
-use crate::tls::{TlsError, Trust, client_config};
+use crate::config;
+use crate::tls::{Service, ServiceAt, ServiceError};
 
 /// How long an answer may take, the wait for a place included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -51,23 +48,10 @@ const REFUSAL_KEPT_S: u64 = 5;
 
 /// The operator's service.
 pub(super) struct Webhook {
-    url: Uri,
+    service: Service,
     secret: Secret,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     places: Semaphore,
     answers: Mutex<Answers>,
-}
-
-/// Why a service cannot be asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebhookError {
-    /// The address is none that can be reached.
-    #[error("auth.webhook_url: {0:?} is no address like https://people.example.org/mapweave")]
-    Url(String),
-    /// There is nobody to trust, or TLS cannot be had.
-    #[error("auth.webhook_url: {0}")]
-    Tls(#[from] TlsError),
 }
 
 /// A question.
@@ -105,28 +89,24 @@ struct Said {
 }
 
 impl Webhook {
-    /// The service at `url`; over https the authorities that this machine trusts vouch for it. `secret`, where there is one, goes with every question as a bearer's token.
-    pub(super) fn new(url: &str, secret: Secret) -> Result<Self, WebhookError> {
-        let wrong = || WebhookError::Url(url.to_owned());
-        let url: Uri = url.parse().map_err(|_| wrong())?;
-        let trust = match (url.scheme_str(), url.authority()) {
-            (Some("http"), Some(_)) => Trust::nobody(),
-            (Some("https"), Some(_)) => Trust::default(),
-            _ => return Err(wrong()),
+    /// The service of the configuration, if it names one. Its secret, where there is one, goes with every question as a
+    /// bearer's token.
+    pub(super) fn of(auth: &config::Auth) -> Result<Option<Self>, ServiceError> {
+        let Some(url) = &auth.webhook_url else {
+            return Ok(None);
         };
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(ANSWER_LIMIT));
-        connector.set_nodelay(true);
-        connector.enforce_http(false);
-        let tls = HttpsConnectorBuilder::new().with_tls_config(client_config(&trust)?);
-        let connector = tls.https_or_http().enable_http1().wrap_connector(connector);
-        Ok(Self {
+        let service = Service::new(ServiceAt {
             url,
-            secret,
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            ca_file: auth.webhook_ca_file.as_deref(),
+            ca_key: "auth.webhook_ca_file",
+            connect_limit: ANSWER_LIMIT,
+        })?;
+        Ok(Some(Self {
+            service,
+            secret: auth.webhook_secret.clone(),
             places: Semaphore::new(QUESTIONS_MAX),
             answers: Mutex::default(),
-        })
+        }))
     }
 
     /// Who the bearer of a token is, by the service's word now or of late.
@@ -182,18 +162,15 @@ impl Webhook {
             "map": asked.map.map(MapName::as_str),
             "address": asked.from.to_string(),
         });
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut request = self.service.post();
         if !self.secret.is_empty() {
             let bearer = format!("Bearer {}", self.secret.expose());
             request = request.header(header::AUTHORIZATION, bearer);
         }
         let request = request.body(Full::new(Bytes::from(body.to_string())));
         let request = request.map_err(|_| unavailable("it cannot be asked this"))?;
-        let response = self.client.request(request).await.map_err(|error| {
-            tracing::warn!(%error, "the auth webhook cannot be reached");
+        let response = self.service.ask(request).await.map_err(|why| {
+            tracing::warn!(%why, "the auth webhook cannot be reached");
             unavailable("it cannot be reached")
         })?;
         let (head, body) = response.into_parts();

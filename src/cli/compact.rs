@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::args::CompactArgs;
-use super::console::Console;
+use super::context::Context;
 use super::target::{self, Intent, Target};
-use crate::config::{Config, Environment};
 use crate::{Error, Exit};
 use mapweave_proto::MapName;
 
@@ -17,36 +16,24 @@ struct Compacted {
 }
 
 /// Stores a snapshot of one map or of all. No history is removed.
-pub(super) fn run(
-    args: &CompactArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
-    target::with(
-        &args.target,
-        Intent::Change,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            let mut done = Vec::new();
-            for name in names(target, args.map.as_ref()).await? {
-                let seq = target.compact(&name).await?;
-                if !args.json {
-                    console.line(format_args!("{name}: snapshot up to record {seq}"))?;
-                }
-                done.push(Compacted {
-                    name: name.as_str().to_owned(),
-                    seq: seq.0,
-                });
+pub(super) fn run(args: &CompactArgs, context: Context<'_>) -> Result<Exit, Error> {
+    context.on(&args.target, Intent::Change, async |target, console| {
+        let mut done = Vec::new();
+        for name in names(target, args.map.as_ref()).await? {
+            let seq = target.compact(&name).await?;
+            if !args.json {
+                console.line(format_args!("{name}: snapshot up to record {seq}"))?;
             }
-            if args.json {
-                console.json(&done)?;
-            }
-            Ok(Exit::Done)
-        },
-    )
+            done.push(Compacted {
+                name: name.as_str().to_owned(),
+                seq: seq.0,
+            });
+        }
+        if args.json {
+            console.json(&done)?;
+        }
+        Ok(Exit::Done)
+    })
 }
 
 async fn names(target: &dyn Target, only: Option<&MapName>) -> Result<Vec<MapName>, Error> {

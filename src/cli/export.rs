@@ -10,9 +10,8 @@ use mapweave_proto::scan;
 use yrs::Transact;
 
 use super::args::ExportArgs;
-use super::console::Console;
+use super::context::Context;
 use super::target::{self, Intent};
-use crate::config::{Config, Environment};
 use crate::formats::{self, ExportError, ExportFilter, ExportOptions, Format};
 use crate::model::MapView;
 use crate::room::{HeldLimits, Refused, Replica};
@@ -65,42 +64,30 @@ impl Sink {
 }
 
 /// Writes the map. A file appears under its name only once it is whole.
-pub(super) fn run(
-    args: &ExportArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
+pub(super) fn run(args: &ExportArgs, context: Context<'_>) -> Result<Exit, Error> {
     let sink = Sink::of(args);
     if sink == Sink::Update && (args.layer.is_some() || args.bbox.is_some()) {
         let why = "yjs is the whole document: --layer and --bbox go with the other formats";
         return Err(Error::Usage(why.to_owned()));
     }
     let output = args.output.as_ref().filter(|path| path.as_os_str() != "-");
-    let output = output.map(|path| environment.folder().join(path));
-    target::with(
-        &args.target,
-        Intent::Read,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            let Some(state) = target.state(&args.map).await? else {
-                return Err(target::unknown(target, &args.map).await);
-            };
-            let content = Content::of(args, sink, state)?;
-            match &output {
-                None => {
-                    content.write(&mut console.out, &Error::Output)?;
-                }
-                Some(path) => {
-                    let written = write_file(path, &content)?;
-                    console.say(format_args!("{written} to {}", path.display()));
-                }
+    let output = output.map(|path| context.environment.folder().join(path));
+    context.on(&args.target, Intent::Read, async |target, console| {
+        let Some(state) = target.state(&args.map).await? else {
+            return Err(target::unknown(target, &args.map).await);
+        };
+        let content = Content::of(args, sink, state)?;
+        match &output {
+            None => {
+                content.write(&mut console.out, &Error::Output)?;
             }
-            Ok(Exit::Done)
-        },
-    )
+            Some(path) => {
+                let written = write_file(path, &content)?;
+                console.say(format_args!("{written} to {}", path.display()));
+            }
+        }
+        Ok(Exit::Done)
+    })
 }
 
 /// What is to be written, ready but for the bytes.

@@ -1,26 +1,14 @@
 //! `mapweave maps`: which maps there are.
 
 use super::args::MapsArgs;
-use super::console::Console;
+use super::context::Context;
 use super::table::{Align, lines, size};
-use super::target::{self, Intent, MapInfo};
-use crate::config::{Config, Environment};
+use super::target::{Intent, MapInfo};
 use crate::{Error, Exit};
 
 /// Lists the maps by name.
-pub(super) fn run(
-    args: &MapsArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
-    target::with(
-        &args.target,
-        Intent::Read,
-        config,
-        environment,
-        console,
-        async |target, console| {
+pub(super) fn run(args: &MapsArgs, context: Context<'_>) -> Result<Exit, Error> {
+    context.on(&args.target, Intent::Read, async |target, console| {
             let maps = target.maps().await?;
             if args.json {
                 console.json(&maps)?;
@@ -40,8 +28,7 @@ pub(super) fn run(
                 ));
             }
             Ok(Exit::Done)
-        },
-    )
+    })
 }
 
 fn table(maps: &[MapInfo]) -> Vec<String> {

@@ -7,6 +7,7 @@
 mod args;
 mod compact;
 mod console;
+mod context;
 mod doctor;
 mod export;
 mod import;
@@ -28,6 +29,7 @@ pub use args::{Args, Command};
 pub use console::{Console, Watched};
 pub use target::{Local, MapInfo, Remote, Target};
 
+use self::context::Context;
 use crate::Exit;
 use crate::config::{Config, Environment};
 use crate::{Error, telemetry};
@@ -82,15 +84,20 @@ fn dispatch(
     for warning in Config::warnings(environment) {
         tracing::warn!(variable = warning.key, "{}", warning.what);
     }
+    let context = Context {
+        config: &config,
+        environment,
+        console,
+    };
     match args.command {
-        Command::Serve(_) => serve::run(config, console),
-        Command::Import(import) => import::run(&import, &config, environment, console),
-        Command::Export(export) => export::run(&export, &config, environment, console),
-        Command::Sync(sync) => sync::run(&sync, &config, environment, console),
-        Command::Maps(maps) => maps::run(&maps, &config, environment, console),
-        Command::Verify(verify) => verify::run(&verify, &config, environment, console),
-        Command::Compact(compact) => compact::run(&compact, &config, environment, console),
-        Command::Token(token) => token::run(&token, &config, environment, console),
-        Command::Doctor(doctor) => doctor::run(&doctor, &given, environment, console),
+        Command::Serve(_) => serve::run(config.clone(), context.console),
+        Command::Import(import) => import::run(&import, context),
+        Command::Export(export) => export::run(&export, context),
+        Command::Sync(sync) => sync::run(&sync, context),
+        Command::Maps(maps) => maps::run(&maps, context),
+        Command::Verify(verify) => verify::run(&verify, context),
+        Command::Compact(compact) => compact::run(&compact, context),
+        Command::Token(token) => token::run(&token, context),
+        Command::Doctor(doctor) => doctor::run(&doctor, &given, environment, context.console),
     }
 }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::SyncArgs;
 use super::console::Console;
+use super::context::Context;
 use super::target::{self, Intent, Local, Probe, Remote, ServerUrl, Target};
 use crate::auth::{Gate, MapPattern, Secret};
 use crate::config::{Config, Environment, UpstreamUrl};
@@ -20,12 +21,12 @@ use crate::{Error, Exit};
 const TOKEN_VARIABLE: &str = "MAPWEAVE_UPSTREAM_TOKEN";
 
 /// Exchanges until interrupted, or once.
-pub(super) fn run(
-    args: &SyncArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
+pub(super) fn run(args: &SyncArgs, context: Context<'_>) -> Result<Exit, Error> {
+    let Context {
+        config,
+        environment,
+        console,
+    } = context;
     let there = Upstream {
         url: args.url.clone(),
         token: token(args, environment)?,

@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::args::{KeygenArgs, ListRevokedArgs, RevokeArgs, TokenArgs, TokenCommand};
 use super::console::Console;
+use super::context::Context;
 use super::table::plain;
-use super::target::{self, Intent};
+use super::target::Intent;
 use crate::auth::{
     Algorithm, Claims, Grant, Key, Keys, NumericDate, Revocation, mint, system_clock,
 };
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::time::rfc3339_ms;
 use crate::{Error, Exit};
 
@@ -38,17 +39,12 @@ impl FromStr for Lifetime {
 }
 
 /// Does what is asked of tokens.
-pub(super) fn run(
-    args: &TokenArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
+pub(super) fn run(args: &TokenArgs, context: Context<'_>) -> Result<Exit, Error> {
     match &args.command {
-        None => make(args, config, console),
-        Some(TokenCommand::Keygen(args)) => keygen(args, console),
-        Some(TokenCommand::Revoke(args)) => revoke(args, config, environment, console),
-        Some(TokenCommand::ListRevoked(args)) => list_revoked(args, config, environment, console),
+        None => make(args, context.config, context.console),
+        Some(TokenCommand::Keygen(args)) => keygen(args, context.console),
+        Some(TokenCommand::Revoke(args)) => revoke(args, context),
+        Some(TokenCommand::ListRevoked(args)) => list_revoked(args, context),
     }
 }
 
@@ -110,12 +106,7 @@ fn keygen(args: &KeygenArgs, console: &mut Console) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn revoke(
-    args: &RevokeArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
+fn revoke(args: &RevokeArgs, context: Context<'_>) -> Result<Exit, Error> {
     // A second more, so that what was issued in this one is among it.
     let so_far = (system_clock()() / 1_000).saturating_add(1);
     let revocation = match (&args.id, &args.user) {
@@ -130,47 +121,28 @@ fn revoke(
             ));
         }
     };
-    target::with(
-        &args.target,
-        Intent::Change,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            target.revoke(&revocation).await?;
-            console.say(format_args!("revoked {}", shown(&revocation)));
-            Ok(Exit::Done)
-        },
-    )
+    context.on(&args.target, Intent::Change, async |target, console| {
+        target.revoke(&revocation).await?;
+        console.say(format_args!("revoked {}", shown(&revocation)));
+        Ok(Exit::Done)
+    })
 }
 
-fn list_revoked(
-    args: &ListRevokedArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
-    target::with(
-        &args.target,
-        Intent::Read,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            let revoked = target.revocations().await?;
-            if args.json {
-                let revoked: Vec<_> = revoked.iter().map(as_json).collect();
-                console.json(&json!(revoked))?;
-            } else if revoked.is_empty() {
-                console.say("nothing was revoked");
-            } else {
-                for revocation in &revoked {
-                    console.line(shown(revocation))?;
-                }
+fn list_revoked(args: &ListRevokedArgs, context: Context<'_>) -> Result<Exit, Error> {
+    context.on(&args.target, Intent::Read, async |target, console| {
+        let revoked = target.revocations().await?;
+        if args.json {
+            let revoked: Vec<_> = revoked.iter().map(as_json).collect();
+            console.json(&json!(revoked))?;
+        } else if revoked.is_empty() {
+            console.say("nothing was revoked");
+        } else {
+            for revocation in &revoked {
+                console.line(shown(revocation))?;
             }
-            Ok(Exit::Done)
-        },
-    )
+        }
+        Ok(Exit::Done)
+    })
 }
 
 fn shown(revocation: &Revocation) -> String {

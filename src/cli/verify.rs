@@ -2,44 +2,32 @@
 
 use super::args::VerifyArgs;
 use super::console::Console;
+use super::context::Context;
 use super::table::{Align, lines, plain, size};
 use super::target::{self, Intent};
-use crate::config::{Config, Environment};
 use crate::room::{Found, Verified, VerifiedMap};
 use crate::{Error, Exit};
 
 /// Checks one map or all. Any damage at all makes it fail.
-pub(super) fn run(
-    args: &VerifyArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
-    target::with(
-        &args.target,
-        Intent::Read,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            if let Some(map) = &args.map
-                && !target.knows(map).await?
-            {
-                return Err(target::unknown(target, map).await);
-            }
-            let verified = target.verify(args.map.as_ref()).await?;
-            if args.json {
-                console.json(&verified)?;
-            } else {
-                show(&verified, console)?;
-            }
-            Ok(if verified.ok {
-                Exit::Done
-            } else {
-                Exit::Failed
-            })
-        },
-    )
+pub(super) fn run(args: &VerifyArgs, context: Context<'_>) -> Result<Exit, Error> {
+    context.on(&args.target, Intent::Read, async |target, console| {
+        if let Some(map) = &args.map
+            && !target.knows(map).await?
+        {
+            return Err(target::unknown(target, map).await);
+        }
+        let verified = target.verify(args.map.as_ref()).await?;
+        if args.json {
+            console.json(&verified)?;
+        } else {
+            show(&verified, console)?;
+        }
+        Ok(if verified.ok {
+            Exit::Done
+        } else {
+            Exit::Failed
+        })
+    })
 }
 
 fn show(verified: &Verified, console: &mut Console) -> Result<(), Error> {

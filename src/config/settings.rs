@@ -216,15 +216,21 @@ settings! {
         webhook_url: Option<String> = None, Rule::Url;
         /// A secret that goes with every question to the webhook, as a bearer's token.
         webhook_secret: Secret = Secret::default(), Rule::Secret;
+        /// File in PEM with the authorities that vouch for the webhook over https: these and no others. Where none is given,
+        /// those that this machine trusts. It is read at the start.
+        webhook_ca_file: Option<PathBuf> = None, Rule::File;
     }
 }
 
 settings! {
     /// Who is told what happens.
     Webhooks "webhooks." |config| config.webhooks => {
-        /// Address (`http://…`) of a service that is told what happens in maps (docs/webhooks.md). Nobody is told where it
+        /// Address (`http://…` or `https://…`) of a service that is told what happens in maps (docs/webhooks.md). Nobody is told where it
         /// is not set.
         url: Option<String> = None, Rule::Url;
+        /// File in PEM with the authorities that vouch for it over https: these and no others. Where none is given, those that
+        /// this machine trusts. It is read at the start.
+        ca_file: Option<PathBuf> = None, Rule::File;
         /// A secret of at least 32 bytes with which what it is told is signed.
         secret: Secret = Secret::default(), Rule::Secret;
         /// Whether it is told who comes and goes.

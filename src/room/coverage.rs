@@ -1,6 +1,6 @@
 //! Whether what is still to come of an update is in updates that wait already.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use mapweave_proto::{ClientId, Scanned};
 
@@ -25,16 +25,21 @@ fn holds_structs<'a>(
     update: &Scanned,
     clock: &impl Fn(ClientId) -> u64,
 ) -> bool {
-    let wanted: Vec<_> = update
+    // Keyed by their clocks: hashing the bytes of all that is known would cost more than everything else.
+    let mut wanted: HashMap<Range, &[u8]> = update
         .structs()
         .filter(|(client, _, end, _)| *end > clock(*client))
+        .map(|(client, start, end, bytes)| ((client, start, end), bytes))
         .collect();
-    let clients: HashSet<ClientId> = wanted.iter().map(|(client, ..)| *client).collect();
-    let known: HashSet<_> = known
-        .flat_map(Scanned::structs)
-        .filter(|(client, ..)| clients.contains(client))
-        .collect();
-    wanted.iter().all(|piece| known.contains(piece))
+    for (client, start, end, bytes) in known.flat_map(Scanned::structs) {
+        if wanted.is_empty() {
+            break;
+        }
+        if wanted.get(&(client, start, end)) == Some(&bytes) {
+            wanted.remove(&(client, start, end));
+        }
+    }
+    wanted.is_empty()
 }
 
 fn holds_deletions<'a>(

@@ -22,7 +22,7 @@ use yrs::{Doc, Options, ReadTxn, Transact, Update};
 
 pub use cache::StateCache;
 pub use comments::Comment;
-use held::HeldUpdate;
+use held::HeldList;
 pub use held::{Expired, HELD_ID_BYTES, HeldId, HeldLimits};
 pub use owners::Owners;
 pub use quarantine::{Decision, Kept, Quarantine, QuarantineLimits, Quarantined, REJECTED_MAX};
@@ -133,8 +133,7 @@ pub enum Refused {
 pub struct Replica {
     doc: Doc,
     ledger: Ledger,
-    held: Vec<HeldUpdate>,
-    held_bytes: usize,
+    held: HeldList,
     limits: HeldLimits,
     /// The ledger has heard of the deletions that yrs made by itself.
     deletions_known: bool,
@@ -161,8 +160,7 @@ impl Replica {
         Self {
             doc,
             ledger: Ledger::default(),
-            held: Vec::new(),
-            held_bytes: 0,
+            held: HeldList::default(),
             limits,
             deletions_known: false,
             owners: Owners::default(),

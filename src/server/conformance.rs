@@ -8,9 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use warp::Reply;
 use warp::hyper;
+use warp::hyper::Request;
 use warp::hyper::body::{Bytes, Incoming};
-use warp::hyper::upgrade::OnUpgrade;
-use warp::hyper::{Request, Response};
 
 use super::problem::Problem;
 use super::socket;
@@ -49,12 +48,12 @@ fn upgrade(mut request: Request<Incoming>, tasks: &TaskTracker) -> warp::reply::
         path if path.starts_with("/ws/") => Queue::OfOneMap,
         _ => return Problem::not_found().into_response(),
     };
-    let answer: Response<()> = match socket::handshake(request.method(), request.headers()) {
+    let request = socket::Request::of(&mut request);
+    let answer = match request.handshake() {
         Ok(answer) => answer,
         Err(problem) => return problem.into_response(),
     };
-    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    match socket::upgradable(on_upgrade) {
+    match request.upgradable() {
         Ok(on_upgrade) => {
             tasks.spawn(async move {
                 if let Some((stream, early)) = socket::upgraded(on_upgrade).await {

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use bytes::Bytes;
 use mapweave_proto::{Access, Seq, StateVector, scan};
 use mapweave_storage::Protocol;
 use serde::Deserialize;
@@ -27,7 +26,7 @@ use super::entrance::{Caller, Entered};
 use super::events::{Epoch, Place};
 use super::problem::Problem;
 use super::state::{App, map_name};
-use super::upload::{self, Upload, UploadLimits};
+use super::upload::{self, Sent, Upload, UploadLimits};
 use crate::auth::Role;
 use crate::room::{IfUnknown, Refused, RequestError, RoomHandle};
 
@@ -224,19 +223,13 @@ async fn encoded(bytes: &Bytes, asked: &Asked, headers: &HeaderMap) -> Option<(E
 
 /// POST `/api/v1/maps/{map}/state`: answers once the update is durable, in the map or, with 202, in quarantine. One that
 /// is too large to be one update is written in pieces once all of it has arrived and was checked.
-pub async fn write<S, B, E>(
+pub async fn write(
     app: Arc<App>,
     caller: Caller,
     segment: String,
-    (media_type, declared_bytes): (Option<String>, Option<u64>),
-    body: S,
-) -> Result<impl Reply, Problem>
-where
-    S: Stream<Item = Result<B, E>> + Send,
-    B: Buf,
-    E: std::fmt::Display,
-{
-    upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
+    sent: Sent,
+) -> Result<impl Reply, Problem> {
+    sent.require(UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
     let Entered { room, permit } = entered(&app, &caller, &segment).await?;
     let limits = &app.config.limits;
@@ -258,7 +251,7 @@ where
         stop: &app.stop,
     };
     let origin = caller.origin(&permit.who, Protocol::Rest);
-    let seq = match upload::receive(body, declared_bytes, limits, into).await? {
+    let seq = match sent.receive(limits, into).await? {
         Upload::Small(body) => {
             let update = scan(body.bytes.clone(), limits.update_bytes_max)
                 .map_err(|error| Problem::refused_update(error.to_string()))?;

@@ -4,6 +4,7 @@
 //! none can forget to ask. What is refused here is said before anything of the map is looked at: whoever may not
 //! have a map is told the same whether it exists or not.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -101,13 +102,18 @@ pub(super) fn caller() -> impl Filter<Extract = (Caller,), Error = Rejection> + 
     warp::ext::get::<PeerAddress>()
         .and(warp::ext::get::<Scheme>())
         .and(warp::header::headers_cloned())
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(raw_query())
         .map(
             |address, scheme, headers: HeaderMap, query: String| Caller {
                 scheme,
                 ..Caller::new(address, &headers, &query)
             },
         )
+}
+
+/// A request's query as it is; empty where there is none.
+pub(super) fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 /// The query without what must not be repeated to anybody; as it was, where there is nothing of that.

@@ -7,15 +7,13 @@ use mapweave_proto::MapName;
 use mapweave_proto::hocuspocus::Address;
 use mapweave_storage::Protocol;
 use tracing::Instrument;
-use warp::http::HeaderMap;
-use warp::hyper::Method;
 use warp::hyper::body::Bytes;
 use warp::hyper::upgrade::OnUpgrade;
 
 use super::entrance::Caller;
 use super::problem::Problem;
 use super::quota::Whose;
-use super::socket;
+use super::socket::{self, Request};
 use super::state::{App, SocketPlace};
 use super::ws::{Door, Entry, Grant, NoEntry, Socket};
 use crate::auth::{Permit, Refused};
@@ -26,16 +24,14 @@ use crate::room::{EnterError, IfUnknown};
 pub fn upgrade(
     app: &Arc<App>,
     caller: Caller,
-    method: &Method,
-    headers: &HeaderMap,
-    on_upgrade: Option<OnUpgrade>,
+    request: Request,
 ) -> Result<warp::reply::Response, Problem> {
-    let answer = socket::handshake(method, headers)?;
+    let answer = request.handshake()?;
     if caller.token().is_some() {
         app.greet(&caller)?;
     }
     app.check_writable()?;
-    let (place, on_upgrade) = (app.take_socket_place()?, socket::upgradable(on_upgrade)?);
+    let (place, on_upgrade) = (app.take_socket_place()?, request.upgradable()?);
     let span = tracing::info_span!("hocuspocus", address = %caller.address.0);
     let task = run(app.clone(), caller, place, on_upgrade);
     app.tasks.spawn(task.instrument(span));

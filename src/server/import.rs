@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::Buf;
-use futures_util::Stream;
 use mapweave_proto::{Ledger, Scanned, UNSENT_MEDIA_TYPE, UnsentEdits, UnsentError, Verdict, scan};
 use mapweave_storage::{Origin, Protocol};
 use serde::{Deserialize, Serialize};
@@ -16,7 +14,7 @@ use warp::http::StatusCode;
 use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::state::App;
-use super::upload;
+use super::upload::Sent;
 use crate::auth::Role;
 use crate::room::{IfUnknown, Refused, RequestError, RoomHandle};
 
@@ -56,25 +54,19 @@ pub struct RefusedEdit {
 }
 
 /// POST `/api/v1/maps/{map}/import[?keep_going=true]`: answers once everything is durable.
-pub async fn import<S, B, E>(
+pub async fn import(
     app: Arc<App>,
     caller: Caller,
     segment: String,
     query: ImportQuery,
-    media_type: Option<String>,
-    body: S,
-) -> Result<impl Reply, Problem>
-where
-    S: Stream<Item = Result<B, E>> + Send,
-    B: Buf,
-    E: std::fmt::Display,
-{
-    upload::require(media_type.as_deref(), UNSENT_MEDIA_TYPE)?;
+    sent: Sent,
+) -> Result<impl Reply, Problem> {
+    sent.require(UNSENT_MEDIA_TYPE)?;
     app.check_writable()?;
     let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
     let Entered { room, permit } = entered.await?;
     let bytes_max = app.config.limits.update_bytes_max;
-    let body = upload::collect(&app, body, bytes_max).await?;
+    let body = sent.collect(&app, bytes_max).await?;
     let file = UnsentEdits::read(body.bytes.clone()).map_err(|error| unreadable(&error))?;
     let origin = Origin {
         session: format!("unsent edits of {}", file.who),

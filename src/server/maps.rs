@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use bytes::Bytes;
 use mapweave_proto::{DocId, MapName};
 use mapweave_storage::{Kind, MapEntry, NewRecord, Origin, Protocol};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::Reply;
@@ -15,16 +13,13 @@ use warp::http::{StatusCode, header};
 use super::entrance::{Caller, Entered};
 use super::problem::Problem;
 use super::state::{App, map_name};
-use super::upload;
+use super::upload::Sent;
 use crate::auth::{Permit, Role};
 use crate::room::{IfUnknown, Summary};
 use crate::time::rfc3339_ms;
 
 /// Most bytes of a JSON body.
-const JSON_BYTES_MAX: usize = 64 << 10;
-
-/// The only media type of one.
-pub(super) const JSON_MEDIA_TYPE: &str = "application/json";
+pub(super) const JSON_BYTES_MAX: usize = 64 << 10;
 
 /// A map in the list.
 #[derive(Debug, Clone, Serialize)]
@@ -93,14 +88,9 @@ pub async fn list(app: Arc<App>, caller: Caller) -> Result<impl Reply, Problem> 
 }
 
 /// POST `/api/v1/maps`. A deleted map of the name stays deleted; the new one is another document.
-pub async fn create<B: Buf, E: std::fmt::Display>(
-    app: Arc<App>,
-    caller: Caller,
-    media_type: Option<String>,
-    body: impl Stream<Item = Result<B, E>>,
-) -> Result<impl Reply, Problem> {
+pub async fn create(app: Arc<App>, caller: Caller, sent: Sent) -> Result<impl Reply, Problem> {
     app.greet(&caller)?;
-    let new: NewMap = json_body(&app, (media_type, body)).await?;
+    let new: NewMap = sent.json(&app, JSON_BYTES_MAX).await?;
     let name = MapName::parse(&new.name).map_err(|error| Problem::bad_name(&error))?;
     let permit = app.permit(&caller, &name, Role::Editor).await?;
     app.check_writable()?;
@@ -129,20 +119,6 @@ pub async fn create<B: Buf, E: std::fmt::Display>(
         header::LOCATION,
         location,
     ))
-}
-
-/// Takes in a small JSON body, with what its header says it is.
-///
-/// # Errors
-/// Where it is of another media type, too large, breaks off or is not of the form `T`.
-pub(super) async fn json_body<T: DeserializeOwned, B: Buf, E: std::fmt::Display>(
-    app: &App,
-    (media_type, body): (Option<String>, impl Stream<Item = Result<B, E>>),
-) -> Result<T, Problem> {
-    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
-    let body = upload::collect(app, body, JSON_BYTES_MAX).await?;
-    serde_json::from_slice(&body.bytes)
-        .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 
 /// GET `/api/v1/maps/{map}`.
@@ -249,9 +225,11 @@ mod tests {
     use mapweave_storage::{MemoryLog, UpdateLog};
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
+    use warp::http::{HeaderMap, HeaderValue};
 
     use crate::config::Config;
     use crate::room::Rooms;
+    use crate::server::upload::JSON_MEDIA_TYPE;
 
     async fn add(store: &MemoryLog, name: &str, update: &'static [u8]) {
         let origin = Arc::new(Origin::default());
@@ -293,14 +271,18 @@ mod tests {
 
     fn nobody() -> Caller {
         let address = crate::server::accept::PeerAddress(([127, 0, 0, 1], 1).into());
-        Caller::new(address, &warp::http::HeaderMap::new(), "")
+        Caller::new(address, &HeaderMap::new(), "")
     }
 
     async fn made(app: &Arc<App>) -> bool {
         let body = Ok::<_, std::convert::Infallible>(Bytes::from_static(br#"{"name":"m"}"#));
         let body = futures_util::stream::iter([body]);
-        let json = Some(JSON_MEDIA_TYPE.to_owned());
-        match create(app.clone(), nobody(), json, body).await {
+        let media_type = (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(JSON_MEDIA_TYPE),
+        );
+        let sent = Sent::new(HeaderMap::from_iter([media_type]), body);
+        match create(app.clone(), nobody(), sent).await {
             Ok(_) => true,
             Err(problem) => {
                 assert_eq!(problem.into_response().status(), StatusCode::CONFLICT);

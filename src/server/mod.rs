@@ -60,8 +60,8 @@ use crate::auth::Gate;
 use crate::config::Config;
 use crate::relay::upstream::{self, Upstream};
 use crate::room::{CoreOptions, HeldLimits, RoomOptions, Rooms};
-use crate::tls::{Identity, TlsError};
-use crate::webhooks::{WebhookError, Webhooks};
+use crate::tls::{Identity, ServiceError, TlsError};
+use crate::webhooks::Webhooks;
 
 /// Why the server ended other than by being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +82,8 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Nobody can be told what happens.
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
+    #[error("webhooks.url: {0}")]
+    Webhook(#[from] ServiceError),
 }
 
 /// Serves `listener` over `store`, to those whom `gate` lets in and under TLS where there is an `identity`, until

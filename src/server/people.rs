@@ -1,11 +1,8 @@
 //! `/api/v1/maps/{map}/people`, `…/presence` and `…/messages`: who is in a map, what a client shows of itself there
 //! whose WebSockets are blocked, and a word to one person.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Buf;
-use futures_util::Stream;
 use mapweave_proto::{AwarenessUpdate, MapName, SessionId, ToRoom};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,14 +11,14 @@ use warp::http::StatusCode;
 use warp::{Filter, Rejection, Reply};
 
 use super::document::UPDATE_MEDIA_TYPE;
-use super::entrance::{Caller, caller};
+use super::entrance::Caller;
 use super::events::Key;
-use super::maps::{JSON_MEDIA_TYPE, existing};
+use super::maps::existing;
 use super::methods;
 use super::problem::Problem;
-use super::routes::{Answer, answer, with};
+use super::routes::{answer, asked, first_of};
 use super::state::{App, map_name};
-use super::upload;
+use super::upload::{JSON_MEDIA_TYPE, Sent, sent};
 use crate::auth::Role;
 use crate::room::{Gathering, IfUnknown, MESSAGE_BYTES_MAX, MessageFrom, Recipient};
 
@@ -50,30 +47,20 @@ pub fn routes(
     let at = |name: &'static str| map.clone().and(warp::path(name)).and(warp::path::end());
     let who = at("people")
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(who(app, caller, map)));
-    let sent = || {
-        warp::query::<SessionQuery>()
-            .and(warp::header::optional("content-type"))
-            .and(warp::body::stream())
-            .and(caller())
-            .and(with(app))
+    let posted = |name| {
+        at(name)
+            .and(methods::post())
+            .and(warp::query::<SessionQuery>())
+            .and(sent())
+            .and(asked(app))
     };
-    let show = at("presence").and(methods::post()).and(sent()).then(
-        |map, query, media_type, body, caller, app| {
-            answer(show(app, caller, (map, query), media_type, body))
-        },
-    );
-    let tell = at("messages").and(methods::post()).and(sent()).then(
-        |map, query, media_type, body, caller, app| {
-            answer(tell(app, caller, (map, query), media_type, body))
-        },
-    );
-    let all = who.boxed().or(show.boxed()).unify().or(tell.boxed());
-    all.unify()
-        .map(|answer: Answer| answer.unwrap_or_else(|never: Infallible| match never {}))
-        .boxed()
+    let show = posted("presence")
+        .then(|map, query, sent, caller, app| answer(show(app, caller, (map, query), sent)));
+    let tell = posted("messages")
+        .then(|map, query, sent, caller, app| answer(tell(app, caller, (map, query), sent)));
+    first_of([who.boxed(), show.boxed(), tell.boxed()])
 }
 
 /// GET `/api/v1/maps/{map}/people`. A map that is not live has nobody in it, and is not loaded for the question.
@@ -90,24 +77,18 @@ async fn who(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Repl
 }
 
 /// POST `/api/v1/maps/{map}/presence?session=KEY`: an awareness update of the client's own.
-async fn show<S, B, E>(
+async fn show(
     app: Arc<App>,
     caller: Caller,
     (segment, query): (String, SessionQuery),
-    media_type: Option<String>,
-    body: S,
-) -> Result<impl Reply, Problem>
-where
-    S: Stream<Item = Result<B, E>> + Send,
-    B: Buf,
-    E: std::fmt::Display,
-{
-    upload::require(media_type.as_deref(), UPDATE_MEDIA_TYPE)?;
+    sent: Sent,
+) -> Result<impl Reply, Problem> {
+    sent.require(UPDATE_MEDIA_TYPE)?;
     let name = map_name(&segment)?;
     app.permit(&caller, &name, Role::Viewer).await?;
     let key = query.session.ok_or_else(no_session)?;
     let limit_bytes = app.config.limits.awareness_bytes_max;
-    let body = upload::collect(&app, body, limit_bytes).await?;
+    let body = sent.collect(&app, limit_bytes).await?;
     let bytes = body.bytes.clone();
     let update = AwarenessUpdate::decode(bytes)
         .map_err(|error| Problem::bad_request(format!("the body is no presence: {error}")))?;
@@ -119,21 +100,15 @@ where
 }
 
 /// POST `/api/v1/maps/{map}/messages[?session=KEY]`: tells one person something.
-async fn tell<S, B, E>(
+async fn tell(
     app: Arc<App>,
     caller: Caller,
     (segment, query): (String, SessionQuery),
-    media_type: Option<String>,
-    body: S,
-) -> Result<impl Reply, Problem>
-where
-    S: Stream<Item = Result<B, E>> + Send,
-    B: Buf,
-    E: std::fmt::Display,
-{
-    upload::require(media_type.as_deref(), JSON_MEDIA_TYPE)?;
+    sent: Sent,
+) -> Result<impl Reply, Problem> {
+    sent.require(JSON_MEDIA_TYPE)?;
     let (entry, permit) = existing(&app, &caller, &segment, Role::Viewer).await?;
-    let body = upload::collect(&app, body, BODY_BYTES_MAX).await?;
+    let body = sent.collect(&app, BODY_BYTES_MAX).await?;
     let NewMessage { to, text } = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad_request(format!(
             "send {{\"to\": client id or user, \"text\": \"…\"}}: {error}"

@@ -7,13 +7,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::Instrument;
 use warp::Reply;
-use warp::http::HeaderMap;
-use warp::hyper::Method;
 use warp::hyper::upgrade::OnUpgrade;
 
 use super::entrance::Caller;
 use super::problem::Problem;
-use super::socket::{handshake, upgradable, upgraded};
+use super::socket::{Request, upgraded};
 use super::state::{App, SocketPlace};
 use crate::auth::{Permit, RelayPermit};
 use crate::relay::Way;
@@ -23,14 +21,12 @@ use crate::relay::connection::{self, Counted, Terms, Until, socket_config};
 pub async fn upgrade(
     app: Arc<App>,
     caller: Caller,
-    method: &Method,
-    headers: &HeaderMap,
-    on_upgrade: Option<OnUpgrade>,
+    request: Request,
 ) -> Result<warp::reply::Response, Problem> {
-    let answer = handshake(method, headers)?;
+    let answer = request.handshake()?;
     let RelayPermit { permit, patterns } = app.gate.relay(caller.token(), caller.ip()).await?;
     app.check_writable()?;
-    let (place, on_upgrade) = (app.take_socket_place()?, upgradable(on_upgrade)?);
+    let (place, on_upgrade) = (app.take_socket_place()?, request.upgradable()?);
     let terms = Terms {
         via: match permit.who.id.as_str() {
             "" => caller.ip().to_string(),

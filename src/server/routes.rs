@@ -1,84 +1,51 @@
 //! All addresses of the server, in one table.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use mapweave_storage::Protocol;
 use warp::filters::BoxedFilter;
-use warp::hyper::upgrade::OnUpgrade;
 use warp::path::{Peek, Tail};
 use warp::{Filter, Rejection, Reply};
 
 use super::document::{self, StateQuery};
-use super::entrance::caller;
+use super::entrance::{Caller, caller, raw_query};
 use super::events::events;
 use super::import::{self, ImportQuery};
 use super::methods::{self, WrongMethod};
 use super::problem::Problem;
 use super::state::App;
+use super::upload::sent;
 use super::{hocuspocus, maps, page, relay, share, socket, status, ysweet};
-
-pub(super) type Answer = Result<warp::reply::Response, Infallible>;
 
 /// The server's routes. Every request gets an answer; errors are `application/problem+json`.
 pub fn routes(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
-    sockets(app)
-        .or(ysweet::routes(app))
-        .unify()
-        .or(api(app))
-        .unify()
-        .or(plain(app))
-        .unify()
-        .recover(unanswered)
+    first_of([sockets(app), ysweet::routes(app), api(app), plain(app)]).recover(unanswered)
 }
 
 fn sockets(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let many = warp::path("hocuspocus")
         .and(warp::path::end())
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(caller())
-        .and(with(app))
-        .map(|method, headers, on_upgrade, caller, app: Arc<App>| {
-            reply(hocuspocus::upgrade(
-                &app, caller, &method, &headers, on_upgrade,
-            ))
-        });
+        .and(socket::request())
+        .and(asked(app))
+        .map(|request, caller, app: Arc<App>| reply(hocuspocus::upgrade(&app, caller, request)));
     let one = warp::path("ws")
         .and(warp::path::tail())
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(caller())
-        .and(with(app))
-        .then(
-            |tail: Tail, method, headers, on_upgrade, caller, app| async move {
-                let at = (tail.as_str(), Protocol::YWebsocket);
-                let upgraded = socket::upgrade(app, caller, at, &method, &headers, on_upgrade);
-                reply(upgraded.await)
-            },
-        );
+        .and(socket::request())
+        .and(asked(app))
+        .then(|tail: Tail, request, caller, app| async move {
+            let at = (tail.as_str(), Protocol::YWebsocket);
+            reply(socket::upgrade(app, caller, at, request).await)
+        });
     let relays = warp::path("sync")
         .and(warp::path::end())
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(caller())
-        .and(with(app))
-        .then(|method, headers, on_upgrade, caller, app| async move {
-            reply(relay::upgrade(app, caller, &method, &headers, on_upgrade).await)
-        });
-    one.boxed()
-        .or(many.boxed())
-        .unify()
-        .boxed()
-        .or(relays.boxed())
-        .unify()
-        .boxed()
+        .and(socket::request())
+        .and(asked(app))
+        .then(|request, caller, app| answer(relay::upgrade(app, caller, request)));
+    first_of([one.boxed(), many.boxed(), relays.boxed()])
 }
 
 fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -89,50 +56,42 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let list = maps()
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|caller, app| answer(maps::list(app, caller)));
     let create = maps()
         .and(end())
         .and(methods::post())
-        .and(with(app))
-        .and(warp::header::optional("content-type"))
-        .and(warp::body::stream())
-        .and(caller())
-        .then(|app, media_type, body, caller| answer(maps::create(app, caller, media_type, body)));
+        .and(sent())
+        .and(asked(app))
+        .then(|sent, caller, app| answer(maps::create(app, caller, sent)));
     let describe = map()
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(maps::describe(app, caller, map)));
     let delete = map()
         .and(end())
         .and(methods::delete())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(maps::delete(app, caller, map)));
     let undelete = map()
         .and(warp::path("undelete"))
         .and(end())
         .and(methods::post())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(maps::undelete(app, caller, map)));
     let compact = map()
         .and(warp::path("compact"))
         .and(end())
         .and(methods::post())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(maps::compact(app, caller, map)));
     let verify = v1()
         .and(warp::path("verify"))
         .and(end())
         .and(methods::get())
         .and(warp::query())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|query, caller, app| answer(super::verify::verify(app, caller, query)));
     let read = map()
         .and(warp::path("state"))
@@ -140,8 +99,7 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(methods::get_or_head())
         .and(warp::query::<StateQuery>())
         .and(warp::header::headers_cloned())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, query, headers, caller, app| {
             answer(document::read(app, caller, map, query, headers))
         });
@@ -149,41 +107,27 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path("state"))
         .and(end())
         .and(methods::post())
-        .and(warp::header::optional("content-type"))
-        .and(warp::header::optional("content-length"))
-        .and(warp::body::stream())
-        .and(caller())
-        .and(with(app))
-        .then(|map, media_type, length, body, caller, app| {
-            answer(document::write(
-                app,
-                caller,
-                map,
-                (media_type, length),
-                body,
-            ))
-        });
+        .and(sent())
+        .and(asked(app))
+        .then(|map, sent, caller, app| answer(document::write(app, caller, map, sent)));
     let import = map()
         .and(warp::path("import"))
         .and(end())
         .and(methods::post())
         .and(warp::query::<ImportQuery>())
-        .and(warp::header::optional("content-type"))
-        .and(warp::body::stream())
-        .and(caller())
-        .and(with(app))
-        .then(|map, query, media_type, body, caller, app| {
-            answer(import::import(app, caller, map, query, media_type, body))
+        .and(sent())
+        .and(asked(app))
+        .then(|map, query, sent, caller, app| {
+            answer(import::import(app, caller, map, query, sent))
         });
     let listen = map()
         .and(warp::path("events"))
         .and(end())
         .and(methods::get())
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(raw_query())
         .and(warp::header::optional("accept"))
         .and(warp::header::optional("last-event-id"))
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, query, accept, id, caller, app| {
             answer(events(app, caller, map, query, (accept, id)))
         });
@@ -191,55 +135,27 @@ fn api(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::path("upstream"))
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|caller, app| answer(relay::status(app, caller)));
-    let of_all = list
-        .boxed()
-        .or(create.boxed())
-        .unify()
-        .boxed()
-        .or(verify.boxed())
-        .unify()
-        .boxed()
-        .or(upstream.boxed())
-        .unify()
-        .boxed();
-    let of_one = describe.boxed().or(delete.boxed()).unify().boxed();
-    let of_one = of_one
-        .or(undelete.boxed())
-        .unify()
-        .boxed()
-        .or(compact.boxed())
-        .unify()
-        .boxed();
-    let state = read.boxed().or(write.boxed()).unify().boxed();
-    let state = state.or(listen.boxed()).unify().boxed();
-    let people = super::people::routes(app, map());
-    let state = state.or(import.boxed()).unify().boxed();
-    let features = super::features::routes(app, map());
-    let features = super::quarantine::routes(app, map())
-        .or(features)
-        .unify()
-        .boxed();
     let rights = share::routes(app, v1().boxed(), map().boxed());
-    of_all
-        .or(of_one)
-        .unify()
-        .boxed()
-        .or(state)
-        .unify()
-        .map(settled)
-        .boxed()
-        .or(people)
-        .unify()
-        .boxed()
-        .or(features)
-        .unify()
-        .boxed()
-        .or(rights)
-        .unify()
-        .boxed()
+    first_of([
+        list.boxed(),
+        create.boxed(),
+        verify.boxed(),
+        upstream.boxed(),
+        describe.boxed(),
+        delete.boxed(),
+        undelete.boxed(),
+        compact.boxed(),
+        read.boxed(),
+        write.boxed(),
+        listen.boxed(),
+        import.boxed(),
+        super::people::routes(app, map()),
+        super::quarantine::routes(app, map()),
+        super::features::routes(app, map()),
+        rights,
+    ])
 }
 
 fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -254,10 +170,8 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .map(|app| status::readyz(&app).into_response());
     let metrics = warp::path("metrics")
         .and(end())
-        .and(caller())
-        .and(with(app))
-        .then(|caller, app| answer(status::metrics(app, caller)))
-        .map(settled);
+        .and(asked(app))
+        .then(|caller, app| answer(status::metrics(app, caller)));
     let root = end()
         .and(tag())
         .map(|tag: Option<String>| reply(page::index(tag.as_deref())));
@@ -273,16 +187,15 @@ fn plain(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(end())
         .and(with(app))
         .map(|app| reply(status::authority(&app)));
-    let pages = root.or(map).unify().or(file).unify();
-    let all = healthz
-        .or(readyz)
-        .unify()
-        .or(metrics)
-        .unify()
-        .or(authority)
-        .unify()
-        .or(pages)
-        .unify();
+    let all = first_of([
+        healthz.boxed(),
+        readyz.boxed(),
+        metrics.boxed(),
+        authority.boxed(),
+        root.boxed(),
+        map.boxed(),
+        file.boxed(),
+    ]);
     not_of_the_api()
         .and(methods::get_or_head())
         .and(all)
@@ -308,16 +221,36 @@ pub(super) fn with(
     warp::any().map(move || app.clone())
 }
 
+/// Who asks, and the server that is asked.
+pub(super) fn asked(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (Caller, Arc<App>), Error = Rejection> + Clone + use<> {
+    caller().and(with(app))
+}
+
+/// The first of `routes` that takes a request. What each has against it, the rejection tells.
+pub(super) fn first_of<const N: usize>(
+    routes: [BoxedFilter<(warp::reply::Response,)>; N],
+) -> BoxedFilter<(warp::reply::Response,)> {
+    let none = || {
+        warp::any()
+            .and_then(|| ready(Err(warp::reject::not_found())))
+            .boxed()
+    };
+    let first = routes
+        .into_iter()
+        .reduce(|one, other| one.or(other).unify().boxed());
+    first.unwrap_or_else(none)
+}
+
 fn reply<R: Reply>(result: Result<R, Problem>) -> warp::reply::Response {
     result.map_or_else(Reply::into_response, Reply::into_response)
 }
 
-pub(super) async fn answer<R: Reply>(result: impl Future<Output = Result<R, Problem>>) -> Answer {
-    Ok(reply(result.await))
-}
-
-pub(super) fn settled(answer: Answer) -> warp::reply::Response {
-    answer.unwrap_or_else(|never| match never {})
+pub(super) async fn answer<R: Reply>(
+    result: impl Future<Output = Result<R, Problem>>,
+) -> warp::reply::Response {
+    reply(result.await)
 }
 
 /// What no route takes, and what a route's filters turn down. The other routes turn the same request down for its

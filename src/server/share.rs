@@ -2,31 +2,25 @@
 
 use std::sync::Arc;
 
-use bytes::Buf;
-use futures_util::Stream;
 use mapweave_proto::MapName;
 use mapweave_storage::Protocol;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::{Filter, Reply};
 
-use super::entrance::{Caller, caller};
+use super::entrance::Caller;
 use super::methods;
 use super::problem::Problem;
-use super::routes::{Answer, answer, with};
+use super::routes::{answer, asked, first_of};
 use super::state::{App, map_name};
-use super::upload;
+use super::upload::{Sent, sent};
 use crate::auth::{Link, LinkWish, MintError, NAME_BYTES_MAX, Revocation, Role};
 use crate::time::rfc3339_ms;
 
 /// Most bytes of a body here.
 const BODY_BYTES_MAX: usize = 16 << 10;
-
-/// The only media type of one.
-const MEDIA_TYPE: &str = "application/json";
 
 /// How long a share link is good where nothing is said, in seconds: a month.
 const LINK_S: u64 = 30 * DAY_S;
@@ -72,64 +66,50 @@ pub fn routes(
     let make = links()
         .and(end())
         .and(methods::post())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .and(caller())
-        .and(with(app))
-        .then(|map, headers, body, caller, app| answer(make(app, caller, map, headers, body)));
+        .and(sent())
+        .and(asked(app))
+        .then(|map, sent, caller, app| answer(make(app, caller, map, sent)));
     let list = links()
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(list(app, caller, map)));
     let end_one = links()
         .and(warp::path::param::<String>())
         .and(end())
         .and(methods::delete())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, id, caller, app| answer(end_link(app, caller, map, id)));
     let revoke = revocations()
         .and(methods::post())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .and(caller())
-        .and(with(app))
-        .then(|headers, body, caller, app| answer(revoke(app, caller, headers, body)));
+        .and(sent())
+        .and(asked(app))
+        .then(|sent, caller, app| answer(revoke(app, caller, sent)));
     let revoked = revocations()
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|caller, app| answer(revoked(app, caller)));
-    make.boxed()
-        .or(list.boxed())
-        .unify()
-        .boxed()
-        .or(end_one.boxed())
-        .unify()
-        .boxed()
-        .or(revoke.boxed())
-        .unify()
-        .boxed()
-        .or(revoked.boxed())
-        .unify()
-        .map(|answer: Answer| answer.unwrap_or_else(|never| match never {}))
-        .boxed()
+    first_of([
+        make.boxed(),
+        list.boxed(),
+        end_one.boxed(),
+        revoke.boxed(),
+        revoked.boxed(),
+    ])
 }
 
 /// POST `/api/v1/maps/{map}/share`: a link for one map. Its token is in the answer and nowhere else; in the address it
 /// stands behind `#`, which browsers send to nobody.
-async fn make<B: Buf, E: std::fmt::Display>(
+async fn make(
     app: Arc<App>,
     caller: Caller,
     segment: String,
-    headers: HeaderMap,
-    body: impl Stream<Item = Result<B, E>>,
+    sent: Sent,
 ) -> Result<impl Reply, Problem> {
     let map = map_name(&segment)?;
     let permit = app.permit(&caller, &map, Role::Owner).await?;
-    let wish: Wish = read(&app, &headers, body).await?;
+    let headers = sent.headers.clone();
+    let wish: Wish = sent.json(&app, BODY_BYTES_MAX).await?;
     if matches!(wish.role, Role::Owner | Role::Relay) {
         return Err(Problem::bad_request(
             "a link gives the role viewer, commenter or editor; others are given by tokens of the operator",
@@ -200,14 +180,9 @@ async fn end_link(
 }
 
 /// POST `/api/v1/revocations`.
-async fn revoke<B: Buf, E: std::fmt::Display>(
-    app: Arc<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    body: impl Stream<Item = Result<B, E>>,
-) -> Result<impl Reply, Problem> {
+async fn revoke(app: Arc<App>, caller: Caller, sent: Sent) -> Result<impl Reply, Problem> {
     let passport = app.operator(&caller).await?;
-    let wanted: Wanted = read(&app, &headers, body).await?;
+    let wanted: Wanted = sent.json(&app, BODY_BYTES_MAX).await?;
     // A second more, so that what was issued in this one is among it.
     let so_far = app.gate.now_s().saturating_add(1);
     let revocation = match (wanted.token, wanted.user, wanted.before) {
@@ -236,18 +211,6 @@ async fn revoked(app: Arc<App>, caller: Caller) -> Result<impl Reply, Problem> {
     app.operator(&caller).await?;
     let revoked: Vec<Value> = app.gate.revocations().iter().map(shown).collect();
     Ok(warp::reply::json(&json!({ "revocations": revoked })))
-}
-
-async fn read<T: DeserializeOwned, B: Buf, E: std::fmt::Display>(
-    app: &App,
-    headers: &HeaderMap,
-    body: impl Stream<Item = Result<B, E>>,
-) -> Result<T, Problem> {
-    let media_type = headers.get(header::CONTENT_TYPE);
-    upload::require(media_type.and_then(|value| value.to_str().ok()), MEDIA_TYPE)?;
-    let body = upload::collect(app, body, BODY_BYTES_MAX).await?;
-    serde_json::from_slice(&body.bytes)
-        .map_err(|error| Problem::bad_request(format!("the body is not as it should be: {error}")))
 }
 
 fn told(link: &Link) -> Value {

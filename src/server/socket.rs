@@ -1,11 +1,13 @@
 //! `/ws/{map}`: the y-websocket protocol, whose sockets are y-sweet's, too.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mapweave_proto::{CloseReason, SessionId, SessionLimits};
 use mapweave_storage::{Origin, Protocol};
 use tracing::Instrument;
+use warp::Filter;
 use warp::http::{HeaderMap, Response, StatusCode};
 use warp::hyper::Method;
 use warp::hyper::upgrade::{OnUpgrade, Upgraded};
@@ -26,18 +28,16 @@ pub async fn upgrade(
     app: Arc<App>,
     caller: Caller,
     (path, protocol): (&str, Protocol),
-    method: &Method,
-    headers: &HeaderMap,
-    on_upgrade: Option<OnUpgrade>,
+    request: Request,
 ) -> Result<warp::reply::Response, Problem> {
-    let answer = handshake(method, headers)?;
+    let answer = request.handshake()?;
     let name = map_name(path)?;
     let permit = app.depositor(&caller, &name).await?;
     app.check_writable()?;
     let room = match app.rooms.enter(&name, IfUnknown::Open) {
         Ok(room) => room,
         Err(EnterError::Deleted { .. }) => {
-            let (place, on_upgrade) = (app.take_socket_place()?, upgradable(on_upgrade)?);
+            let (place, on_upgrade) = (app.take_socket_place()?, request.upgradable()?);
             app.tasks.spawn(say_deleted(app.clone(), place, on_upgrade));
             return Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()));
         }
@@ -45,7 +45,7 @@ pub async fn upgrade(
     };
     let (places, on_upgrade) = (
         app.take_places(&room, Whose::of(&permit.who, caller.ip()))?,
-        upgradable(on_upgrade)?,
+        request.upgradable()?,
     );
     let id = app.rooms.next_session();
     let address = caller.address.0;
@@ -57,20 +57,51 @@ pub async fn upgrade(
     Ok(answer.map(|()| warp::hyper::body::Bytes::new().into()))
 }
 
-/// The answer of [`switching_protocols`], or what is wrong as a problem.
-pub(super) fn handshake(method: &Method, headers: &HeaderMap) -> Result<Response<()>, Problem> {
-    switching_protocols(method, headers).map_err(|error| {
-        Problem::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "websocket",
-            "A WebSocket is needed here",
-            error.to_string(),
-        )
-    })
+/// A request for a socket.
+pub struct Request {
+    method: Method,
+    headers: HeaderMap,
+    on_upgrade: Option<OnUpgrade>,
 }
 
-pub(super) fn upgradable(on_upgrade: Option<OnUpgrade>) -> Result<OnUpgrade, Problem> {
-    on_upgrade.ok_or_else(|| Problem::bad_request("this connection cannot be upgraded"))
+/// Takes a request for a socket, whatever is wrong with it.
+pub(super) fn request() -> impl Filter<Extract = (Request,), Error = Infallible> + Clone {
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .map(|method, headers, on_upgrade| Request {
+            method,
+            headers,
+            on_upgrade,
+        })
+}
+
+impl Request {
+    /// As [`request`], of one that no route has.
+    pub(super) fn of<B>(request: &mut warp::hyper::Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+            on_upgrade: request.extensions_mut().remove::<OnUpgrade>(),
+        }
+    }
+
+    /// The answer of [`switching_protocols`], or what is wrong as a problem.
+    pub(super) fn handshake(&self) -> Result<Response<()>, Problem> {
+        switching_protocols(&self.method, &self.headers).map_err(|error| {
+            Problem::new(
+                StatusCode::UPGRADE_REQUIRED,
+                "websocket",
+                "A WebSocket is needed here",
+                error.to_string(),
+            )
+        })
+    }
+
+    pub(super) fn upgradable(self) -> Result<OnUpgrade, Problem> {
+        let why = "this connection cannot be upgraded";
+        self.on_upgrade.ok_or_else(|| Problem::bad_request(why))
+    }
 }
 
 async fn say_deleted(app: Arc<App>, place: SocketPlace, on_upgrade: OnUpgrade) {

@@ -6,27 +6,25 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use bytes::Buf;
-use futures_util::Stream;
 use mapweave_proto::{DocId, MapName, NameError, StateVector};
 use mapweave_storage::{Health, Protocol};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderMap, StatusCode, header};
-use warp::hyper::upgrade::OnUpgrade;
+use warp::http::{StatusCode, header};
 use warp::path::Tail;
 use warp::{Filter, Rejection, Reply};
 
 use super::document::{self, StateQuery};
-use super::entrance::{Caller, caller};
-use super::maps::json_body;
+use super::entrance::Caller;
+use super::maps::JSON_BYTES_MAX;
 use super::methods;
 use super::problem::Problem;
-use super::routes::{Answer, answer, with};
+use super::routes::{answer, asked, first_of, with};
 use super::socket;
 use super::state::{App, map_name};
+use super::upload::{Sent, sent};
 use crate::auth::{Claims, Grant, ID_BYTES_MAX, MapPattern, NumericDate, Role};
 use crate::room::{EnterError, IfUnknown, Refused, RequestError};
 
@@ -35,11 +33,6 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let end = warp::path::end;
     let doc = || warp::path("doc");
     let of_doc = || warp::path("d");
-    let posted = || {
-        methods::post()
-            .and(warp::header::optional("content-type"))
-            .and(warp::body::stream())
-    };
     let state = warp::path("ready")
         .and(end())
         .and(methods::get())
@@ -53,88 +46,54 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(warp::reply::Response,)> {
     let new = doc()
         .and(warp::path("new"))
         .and(end())
-        .and(posted())
-        .and(caller())
-        .and(with(app))
-        .then(|media_type, body, caller, app| answer(new_doc(app, caller, (media_type, body))));
+        .and(methods::post())
+        .and(sent())
+        .and(asked(app))
+        .then(|sent, caller, app| answer(new_doc(app, caller, sent)));
     let token = doc()
         .and(map_before("/auth"))
-        .and(posted())
-        .and(warp::header::headers_cloned())
-        .and(caller())
-        .and(with(app))
-        .then(|map, media_type, body, headers, caller, app| {
-            answer(client_token(app, caller, map, (media_type, body), headers))
-        });
+        .and(methods::post())
+        .and(sent())
+        .and(asked(app))
+        .then(|map, sent, caller, app| answer(client_token(app, caller, map, sent)));
     let read = of_doc()
         .and(map_before("/as-update"))
         .and(methods::get_or_head())
-        .and(caller())
         .and(warp::header::headers_cloned())
-        .and(with(app))
-        .then(|map, caller, headers, app| {
+        .and(asked(app))
+        .then(|map, headers, caller, app| {
             let query = StateQuery::default();
             answer(document::read(app, caller, map, query, headers))
         });
     let write = of_doc()
         .and(map_before("/update"))
         .and(methods::post())
-        .and(warp::header::optional("content-type"))
-        .and(warp::header::optional("content-length"))
-        .and(warp::body::stream())
-        .and(caller())
-        .and(with(app))
-        .then(|map, media_type, length, body, caller, app| {
-            answer(document::write(
-                app,
-                caller,
-                map,
-                (media_type, length),
-                body,
-            ))
-        });
+        .and(sent())
+        .and(asked(app))
+        .then(|map, sent, caller, app| answer(document::write(app, caller, map, sent)));
     let socket = of_doc()
         .and(warp::path::tail())
         .and_then(|tail: Tail| {
             ready(named_twice(tail.as_str()).ok_or_else(warp::reject::not_found))
         })
-        .and(warp::method())
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<OnUpgrade>())
-        .and(caller())
-        .and(with(app))
-        .then(
-            |named: Named, method, headers, on_upgrade, caller, app| async move {
-                let upgraded = async {
-                    let map = named?;
-                    let at = (map.as_str(), Protocol::YSweet);
-                    socket::upgrade(app, caller, at, &method, &headers, on_upgrade).await
-                };
-                answer(upgraded).await
-            },
-        );
-    let documents = new
-        .boxed()
-        .or(token.boxed())
-        .unify()
-        .boxed()
-        .or(read.boxed())
-        .unify()
-        .boxed()
-        .or(write.boxed())
-        .unify()
-        .boxed()
-        .or(socket.boxed())
-        .unify()
-        .map(|answer: Answer| answer.unwrap_or_else(|never| match never {}));
-    state
-        .boxed()
-        .or(checked.boxed())
-        .unify()
-        .boxed()
-        .or(documents.boxed())
-        .unify()
-        .boxed()
+        .and(socket::request())
+        .and(asked(app))
+        .then(|named: Named, request, caller, app| {
+            answer(async {
+                let map = named?;
+                let at = (map.as_str(), Protocol::YSweet);
+                socket::upgrade(app, caller, at, request).await
+            })
+        });
+    first_of([
+        state.boxed(),
+        checked.boxed(),
+        new.boxed(),
+        token.boxed(),
+        read.boxed(),
+        write.boxed(),
+        socket.boxed(),
+    ])
 }
 
 /// What a client asks a new document to be called.
@@ -194,13 +153,9 @@ fn store_state(app: &App, failing: StatusCode) -> warp::reply::Response {
 
 /// POST `/doc/new`. Nothing changes where there is a map of the name; one that was deleted stays deleted, since apps ask
 /// for a document whenever somebody opens it.
-async fn new_doc<B: Buf, E: std::fmt::Display>(
-    app: Arc<App>,
-    caller: Caller,
-    body: (Option<String>, impl Stream<Item = Result<B, E>>),
-) -> Result<impl Reply, Problem> {
+async fn new_doc(app: Arc<App>, caller: Caller, sent: Sent) -> Result<impl Reply, Problem> {
     app.greet(&caller)?;
-    let NewDoc { doc_id } = json_body(&app, body).await?;
+    let NewDoc { doc_id } = sent.json(&app, JSON_BYTES_MAX).await?;
     let doc_id = doc_id.unwrap_or_else(|| DocId::fresh().to_string());
     let name = MapName::parse(&doc_id).map_err(|error| Problem::bad_name(&error))?;
     let permit = app.permit(&caller, &name, Role::Editor).await?;
@@ -223,15 +178,15 @@ async fn new_doc<B: Buf, E: std::fmt::Display>(
 }
 
 /// POST `/doc/{map}/auth`, for owners. Where everybody is an owner there are no tokens.
-async fn client_token<B: Buf, E: std::fmt::Display>(
+async fn client_token(
     app: Arc<App>,
     caller: Caller,
     map: String,
-    body: (Option<String>, impl Stream<Item = Result<B, E>>),
-    headers: HeaderMap,
+    sent: Sent,
 ) -> Result<impl Reply, Problem> {
     app.greet(&caller)?;
-    let wanted: TokenRequest = json_body(&app, body).await?;
+    let headers = sent.headers.clone();
+    let wanted: TokenRequest = sent.json(&app, JSON_BYTES_MAX).await?;
     let name = map_name(&map)?;
     app.permit(&caller, &name, Role::Owner).await?;
     match app.rooms.store().map(&name) {

@@ -9,6 +9,7 @@ mod files;
 mod fingerprint;
 mod identity;
 mod names;
+mod service;
 
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use authority::{AUTHORITY_FILE, FOLDER};
 pub use client::{Trust, client_config, trust_in_own};
 pub use fingerprint::Fingerprint;
 pub use identity::{Identity, Looked, WARN_BEFORE_DAYS, days_left};
+pub use service::{HttpClient, Service, ServiceAt, ServiceError, Silent, Unreached, http_client};
 
 /// Largest file with a certificate or a key, in bytes: anything larger was named by mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -99,7 +101,7 @@ pub enum TlsError {
     },
     /// This machine trusts nobody.
     #[error(
-        "no trusted authorities are found on this machine ({why}): install its ca-certificates, or say whom to trust with --ca FILE or --pin FINGERPRINT"
+        "no trusted authorities are found on this machine ({why}): install its ca-certificates, or say whom to trust: a command with --ca FILE or --pin FINGERPRINT, a server with a `ca_file` in its configuration"
     )]
     NoRoots {
         /// What was found instead.

@@ -1,13 +1,11 @@
 //! One delivery: signed, tried again with pauses that grow, given up after a while. Start at [`Courier::carry`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, StatusCode, Uri, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::StatusCode;
 use ring::hmac;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use super::queue::Batch;
 use crate::auth::Secret;
 use crate::time::{now_unix_ms, rfc3339_ms};
+use crate::tls::Service;
 
 /// Has the signature of the body: `sha256=` and the HMAC-SHA256 in hexadecimal digits.
 pub const SIGNATURE_HEADER: &str = "x-mapweave-signature";
@@ -24,7 +23,7 @@ pub const SIGNATURE_HEADER: &str = "x-mapweave-signature";
 pub const DELIVERY_HEADER: &str = "x-mapweave-delivery";
 
 /// How long an answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How much of an answer is read, in bytes, so that the connection can be used again.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -37,15 +36,6 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// … up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// Why a service cannot be told.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebhookError {
-    /// The address is none that can be reached.
-    #[error("webhooks.url: {0:?} is no address like http://127.0.0.1:9000/mapweave")]
-    Url(String),
-}
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,27 +50,20 @@ pub(super) enum Outcome {
 
 /// Carries deliveries to one service.
 pub(super) struct Courier {
-    url: Uri,
+    service: Service,
     secret: Secret,
-    client: Client<HttpConnector, Full<Bytes>>,
+    /// Whether the service could not be reached the last time, which is told once and not with every try.
+    silent: AtomicBool,
 }
 
 impl Courier {
-    /// To the service at `url`.
-    pub(super) fn new(url: &str, secret: Secret) -> Result<Self, WebhookError> {
-        let wrong = || WebhookError::Url(url.to_owned());
-        let url: Uri = url.parse().map_err(|_| wrong())?;
-        if url.scheme_str() != Some("http") || url.authority().is_none() {
-            return Err(wrong());
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(ANSWER_LIMIT));
-        connector.set_nodelay(true);
-        Ok(Self {
-            url,
+    /// To a service; `secret`, where there is one, signs what it is told.
+    pub(super) fn new(service: Service, secret: Secret) -> Self {
+        Self {
+            service,
             secret,
-            client: Client::builder(TokioExecutor::new()).build(connector),
-        })
+            silent: AtomicBool::new(false),
+        }
     }
 
     /// Delivers, trying again while that may help and `stop` has not rung.
@@ -124,9 +107,7 @@ impl Courier {
     }
 
     async fn try_once(&self, id: &str, body: &Bytes) -> Outcome {
-        let mut request = Request::post(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(DELIVERY_HEADER, id);
+        let mut request = self.service.post().header(DELIVERY_HEADER, id);
         if !self.secret.is_empty() {
             let signed = signature(self.secret.expose().as_bytes(), body);
             request = request.header(SIGNATURE_HEADER, signed);
@@ -135,18 +116,30 @@ impl Courier {
             return Outcome::Refused;
         };
         let answer = async {
-            let response = self.client.request(request).await.ok()?;
+            let response = self.service.ask(request).await;
+            let response = response.map_err(|silent| silent.to_string())?;
             let (head, body) = response.into_parts();
             // A connection whose answer was read can be used again; what the answer says does not matter.
             let _ = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            Some(head.status)
+            Ok(head.status)
         };
         let status = tokio::time::timeout(ANSWER_LIMIT, answer).await;
-        let outcome = status.ok().flatten().map_or(Outcome::Unreachable, judged);
+        let late = |_| Err(format!("no answer within {} s", ANSWER_LIMIT.as_secs()));
+        let status = status.unwrap_or_else(late);
+        self.note(status.as_ref().err());
+        let outcome = status.map_or(Outcome::Unreachable, judged);
         if outcome == Outcome::Refused {
             tracing::warn!("the webhook refuses what it is told");
         }
         outcome
+    }
+
+    /// Tells the operator why the service cannot be reached, once until it is reached again.
+    fn note(&self, why: Option<&String>) {
+        let was_silent = self.silent.swap(why.is_some(), Ordering::Relaxed);
+        if let Some(why) = why.filter(|_| !was_silent) {
+            tracing::warn!(why, "the webhook cannot be reached, it is tried again");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod delivery;
 mod queue;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,13 +16,14 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::delivery::{Courier, Outcome};
-pub use self::delivery::{SIGNATURE_HEADER, WebhookError, signature};
+use self::delivery::{ANSWER_LIMIT, Courier, Outcome};
+pub use self::delivery::{SIGNATURE_HEADER, signature};
 use self::queue::{Batch, Now, Queue};
 use crate::auth::Secret;
 use crate::config;
 use crate::room::{Observer, PeopleNews, Person, Sender};
 use crate::time::{now_unix_ms, rfc3339_ms};
+use crate::tls::{Service, ServiceAt, ServiceError};
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Kinds {
 pub struct Settings {
     /// Address of the service.
     pub url: String,
+    /// File with the authorities that vouch for it over https, if not those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// What deliveries are signed with.
     pub secret: Secret,
     /// What is told.
@@ -60,13 +64,14 @@ impl Webhooks {
     /// The service of the settings, if they name one.
     ///
     /// # Errors
-    /// Where its address is none.
-    pub fn of(config: &config::Webhooks) -> Result<Option<Arc<Self>>, WebhookError> {
+    /// As [`Webhooks::new`].
+    pub fn of(config: &config::Webhooks) -> Result<Option<Arc<Self>>, ServiceError> {
         let Some(url) = config.url.clone() else {
             return Ok(None);
         };
         Self::new(Settings {
             url,
+            ca_file: config.ca_file.clone(),
             secret: config.secret.clone(),
             kinds: Kinds {
                 people: config.people,
@@ -81,11 +86,17 @@ impl Webhooks {
     /// A service that was told nothing so far.
     ///
     /// # Errors
-    /// Where the address is none.
-    pub fn new(settings: Settings) -> Result<Arc<Self>, WebhookError> {
+    /// Where the address is none, or there is nobody to trust.
+    pub fn new(settings: Settings) -> Result<Arc<Self>, ServiceError> {
+        let service = Service::new(ServiceAt {
+            url: &settings.url,
+            ca_file: settings.ca_file.as_deref(),
+            ca_key: "webhooks.ca_file",
+            connect_limit: ANSWER_LIMIT,
+        })?;
         let collect_ms = u64::try_from(settings.collect.as_millis()).unwrap_or(u64::MAX);
         Ok(Arc::new(Self {
-            courier: Courier::new(&settings.url, settings.secret)?,
+            courier: Courier::new(service, settings.secret),
             kinds: settings.kinds,
             queue: Mutex::new(Queue::new(collect_ms)),
             news: Notify::new(),

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use crate::harness::certificates::Files;
 use crate::harness::client::connect;
 use crate::harness::tunnel::{connector, shake};
 use crate::harness::wait::{until, until_async, within};
@@ -313,37 +313,4 @@ async fn a_page_that_came_in_plain_is_no_page_of_this_server() {
     };
     assert_eq!(status("https").await, 101);
     assert_eq!(status("http").await, 403);
-}
-
-/// A certificate with its chain, its key and its authority, in files.
-struct Files {
-    cert: PathBuf,
-    key: PathBuf,
-    authority: PathBuf,
-}
-
-impl Files {
-    fn made(folder: &Path, name: &str, names: &[&str]) -> Self {
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority_key = KeyPair::generate().unwrap();
-        let certificate = authority.self_signed(&authority_key).unwrap();
-        let issuer = Issuer::new(authority, authority_key);
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
-        let write = |kind: &str, text: &str| {
-            let path = folder.join(format!("{name}.{kind}"));
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        Self {
-            cert: write("pem", &leaf.pem()),
-            key: write("key", &key.serialize_pem()),
-            authority: write("ca", &certificate.pem()),
-        }
-    }
 }

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use mapweave::webhooks::signature;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
-use crate::harness::wait::until;
+use crate::harness::certificates::Files;
+use crate::harness::tunnel::acceptor;
+use crate::harness::wait::{until, until_true};
 use crate::harness::{Client, Server, wire};
 
 const SECRET: &str = "thirty-two bytes of a secret, more or less";
@@ -43,19 +46,40 @@ impl Delivery {
 impl Service {
     /// The service, and its address.
     async fn open() -> (Self, String) {
+        Self::open_with(None).await
+    }
+
+    /// The same over https, with this certificate.
+    async fn open_under_tls(files: &Files) -> (Self, String) {
+        Self::open_with(Some(acceptor(files))).await
+    }
+
+    async fn open_with(tls: Option<TlsAcceptor>) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let service = Self::default();
         let serving = service.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(stream));
+                let (serving, tls) = (serving.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serving.serve(stream).await,
+                        // Whoever does not trust the certificate breaks off.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serving.serve(stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
-        (service, format!("http://{address}/told"))
+        (service, format!("{scheme}://{address}/told"))
     }
 
-    async fn serve(self, mut stream: TcpStream) {
+    async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut received = Vec::new();
         loop {
             let Some((head, body)) = read_request(&mut stream, &mut received).await else {
@@ -102,7 +126,10 @@ impl Service {
     }
 }
 
-async fn read_request(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+async fn read_request(
+    stream: &mut (impl AsyncRead + Unpin),
+    received: &mut Vec<u8>,
+) -> Option<(String, Vec<u8>)> {
     loop {
         if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(received[..end].to_vec()).expect("a head");
@@ -214,4 +241,54 @@ async fn a_service_of_another_kind_of_address_is_refused_at_the_start() {
     assert_eq!(ran.status.code(), Some(2));
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(said.contains("webhooks.url"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_under_tls_is_told_once_its_authority_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::made(folder.path(), "service", &["127.0.0.1"]);
+    let (service, url) = Service::open_under_tls(&files).await;
+    let stranger = Files::made(folder.path(), "stranger", &["127.0.0.1"]);
+    let trusting = |files: &Files| format!("webhooks.ca_file={}", files.authority.display());
+    let mut server = server(&url, &[&trusting(&files)]).await;
+    let mut wary = self::server(&url, &[&trusting(&stranger)]).await;
+    for (server, map) in [(&server, "known"), (&wary, "unknown")] {
+        let ann = Client::join(server, map).await;
+        ann.set("k", 1);
+        ann.stored().await;
+    }
+    let changed = |event: &Value| event["kind"] == "change" && event["map"] == "known";
+    service.event("the change is told", changed).await;
+    until_true("the operator is told what to do", || {
+        let said =
+            |line: &String| line.contains("cannot be reached") && line.contains("webhooks.ca_file");
+        wary.log().iter().any(said)
+    })
+    .await;
+    server.stop().await;
+    wary.stop().await;
+    let unknown = |delivery: Delivery| delivery.json().to_string().contains("unknown");
+    assert!(!service.heard().into_iter().any(unknown));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_is_not_there_is_named_at_the_start() {
+    for (url, ca_file) in [
+        ("webhooks.url", "webhooks.ca_file"),
+        ("auth.webhook_url", "auth.webhook_ca_file"),
+    ] {
+        let settings = [
+            format!("{url}=https://127.0.0.1:9/"),
+            format!("{ca_file}=/nowhere/ca.pem"),
+        ];
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let server = Server::down(&settings);
+        let ran = server.command("127.0.0.1:0").output().unwrap();
+        assert_eq!(ran.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(
+            said.contains(url) && said.contains("/nowhere/ca.pem"),
+            "{said}"
+        );
+    }
 }

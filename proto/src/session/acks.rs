@@ -32,6 +32,11 @@ impl Acks {
         self.settled
     }
 
+    /// Number of the last update received; 0 before the first.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Number of the first SyncStep2, once it was received.
     pub(super) fn first_step2(&self) -> Option<u64> {
         self.first_step2

@@ -21,9 +21,9 @@ pub use input::Source;
 
 use super::args::ImportArgs;
 use super::console::{Console, Watched};
+use super::context::Context;
 use super::table::plain;
-use super::target::{self, Intent, Target};
-use crate::config::{Config, Environment};
+use super::target::{Intent, Target};
 use crate::formats::Note;
 use crate::model::ImportReport;
 use crate::room::{HeldLimits, Refused, Replica};
@@ -90,28 +90,18 @@ struct Gathered {
 }
 
 /// Imports the files in their order.
-pub(super) fn run(
-    args: &ImportArgs,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-) -> Result<Exit, Error> {
-    let inputs = input::open(args, environment.folder(), &mut console.input)?;
-    target::with(
-        &args.target,
-        Intent::Create,
-        config,
-        environment,
-        console,
-        async |target, console| {
-            let replica = present_state(target, &args.map).await?;
-            let gathered = match update::only(inputs)? {
-                Ok(input) => update::gather(input, replica, config.limits.update_bytes_max)?,
-                Err(inputs) => features::gather(args, inputs, &replica, console.watched)?,
-            };
-            settle(args, gathered, target, console).await
-        },
-    )
+pub(super) fn run(args: &ImportArgs, context: Context<'_>) -> Result<Exit, Error> {
+    let folder = context.environment.folder();
+    let inputs = input::open(args, folder, &mut context.console.input)?;
+    let update_bytes_max = context.config.limits.update_bytes_max;
+    context.on(&args.target, Intent::Create, async |target, console| {
+        let replica = present_state(target, &args.map).await?;
+        let gathered = match update::only(inputs)? {
+            Ok(input) => update::gather(input, replica, update_bytes_max)?,
+            Err(inputs) => features::gather(args, inputs, &replica, console.watched)?,
+        };
+        settle(args, gathered, target, console).await
+    })
 }
 
 /// A copy of the map, checked on its way in like any other bytes. Empty where there is no map yet.

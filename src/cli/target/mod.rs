@@ -19,7 +19,6 @@ pub(super) use remote::Probe;
 pub use remote::{Remote, ServerUrl};
 
 use super::args::TargetArgs;
-use super::console::Console;
 use crate::Error;
 use crate::auth::{Revocation, Secret};
 use crate::config::{Config, Environment, nearest};
@@ -93,24 +92,6 @@ pub(super) enum Intent {
     Create,
 }
 
-/// Runs `command` on what the arguments name, and closes that in any case. Says which it is.
-pub(super) fn with<T>(
-    args: &TargetArgs,
-    intent: Intent,
-    config: &Config,
-    environment: &dyn Environment,
-    console: &mut Console,
-    command: impl AsyncFnOnce(&dyn Target, &mut Console) -> Result<T, Error>,
-) -> Result<T, Error> {
-    block_on(async {
-        let target = choose(args, intent, config, environment).await?;
-        console.say(format_args!("using {}", target.describe()));
-        let result = command(target.as_ref(), console).await;
-        let closed = target.close().await;
-        result.and_then(|value| closed.map(|()| value))
-    })
-}
-
 /// Completes `work` on a runtime of this thread.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,7 +102,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
 }
 
 /// `--data`, else `--server`, else the server at the configured address if one answers, else the configured folder.
-async fn choose(
+pub(super) async fn choose(
     args: &TargetArgs,
     intent: Intent,
     config: &Config,

@@ -10,10 +10,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use mapweave_proto::{MapName, Seq};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +21,7 @@ use crate::auth::{Revocation, Secret};
 use crate::cli::table::plain;
 use crate::config::Config;
 use crate::room::Verified;
-use crate::tls::{Trust, client_config, trust_in_own};
+use crate::tls::{HttpClient, Trust, Unreached, http_client, trust_in_own};
 
 /// How an update is sent.
 const UPDATE_MEDIA_TYPE: &str = "application/octet-stream";
@@ -45,7 +41,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// A server whose address was given or guessed.
 pub struct Remote {
     url: ServerUrl,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     token: Option<Secret>,
 }
 
@@ -189,19 +185,14 @@ impl Remote {
     /// # Errors
     /// Where there is nobody to trust.
     pub fn new(url: ServerUrl, trust: &Trust) -> Result<Self, Error> {
-        let tls = match url.scheme {
-            Scheme::Http => client_config(&Trust::nobody())?,
-            Scheme::Https => client_config(trust)?,
+        let nobody = Trust::nobody();
+        let trust = match url.scheme {
+            Scheme::Http => &nobody,
+            Scheme::Https => trust,
         };
-        let mut http = HttpConnector::new();
-        http.set_connect_timeout(Some(CONNECT_LIMIT));
-        http.set_nodelay(true);
-        http.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = connector.https_or_http().enable_http1();
         Ok(Self {
             url,
-            client: Client::builder(TokioExecutor::new()).build(connector.wrap_connector(http)),
+            client: http_client(trust, CONNECT_LIMIT)?,
             token: None,
         })
     }
@@ -346,24 +337,10 @@ impl Remote {
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Error {
         let server = self.url.to_string();
-        // The outermost message only says that it did not work; the innermost says why.
-        let mut innermost = error;
-        loop {
-            if let Some(error) = innermost.downcast_ref::<rustls::Error>() {
-                let why = error.to_string();
-                return Error::Untrusted { server, why };
-            }
-            // An error of the system hides another one that it carries from its sources.
-            let carried = innermost.downcast_ref::<std::io::Error>();
-            let carried = carried.and_then(|error| error.get_ref());
-            let carried = carried.map(|error| error as &(dyn std::error::Error + 'static));
-            match carried.or_else(|| innermost.source()) {
-                Some(source) => innermost = source,
-                None => break,
-            }
+        match Unreached::of(error) {
+            Unreached::Untrusted(why) => Error::Untrusted { server, why },
+            Unreached::Unreachable(why) => Error::Unreachable { server, why },
         }
-        let why = innermost.to_string();
-        Error::Unreachable { server, why }
     }
 
     fn stranger(&self, what: String) -> Error {

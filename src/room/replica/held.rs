@@ -1,10 +1,14 @@
 //! Updates that came too early: kept whole, bounded, until what they build on comes or they have waited too long.
 
+mod list;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use mapweave_proto::{ClientId, Scanned, Verdict, scan};
 
+pub(super) use self::list::HeldList;
+use self::list::concerned;
 use super::{Outcome, Refused, Replica, clients_of};
 use crate::room::coverage;
 
@@ -50,6 +54,8 @@ pub(super) struct HeldUpdate {
     /// When it came, in milliseconds since 1970, once somebody has looked.
     pub(super) since_ms: Option<u64>,
     pub(super) update: Scanned,
+    /// Clients whose structs it brings or deletes.
+    concerns: Box<[ClientId]>,
     /// Clients whose growth may let a part of it in.
     pub(super) missing: Vec<ClientId>,
 }
@@ -108,9 +114,9 @@ impl Replica {
 
     /// Notes that those which have come since the last call wait since `now_ms`, in milliseconds since 1970.
     pub fn stamp_held(&mut self, now_ms: u64) {
-        for held in &mut self.held {
+        self.held.note(|held| {
             held.since_ms.get_or_insert(now_ms);
-        }
+        });
     }
 
     /// Notes the number of what `source` sent last, if that waits.
@@ -129,8 +135,7 @@ impl Replica {
             let since_ms = held.since_ms.unwrap_or(now_ms);
             now_ms.saturating_sub(since_ms) >= age_ms
         };
-        let expired: Vec<_> = self.held.extract_if(.., is_old).collect();
-        self.held_bytes -= expired.iter().map(HeldUpdate::bytes).sum::<usize>();
+        let expired = self.held.take_out(is_old);
         expired
             .iter()
             .map(|held| Expired {
@@ -143,13 +148,12 @@ impl Replica {
 
     /// Gives up those with these ids, as the log says.
     pub fn drop_held(&mut self, ids: &HashSet<HeldId>) {
-        self.held.retain(|held| !ids.contains(&held.id()));
-        self.held_bytes = self.held.iter().map(HeldUpdate::bytes).sum();
+        self.held.take_out(|held| ids.contains(&held.id()));
     }
 
     /// Bytes of the updates that wait, with a KiB for each.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes
+        self.held.bytes()
     }
 
     pub(super) fn hold(
@@ -183,7 +187,7 @@ impl Replica {
         }
         let of_source: usize = of_source.map(HeldUpdate::bytes).sum();
         for (held_bytes, limit_bytes) in [
-            (self.held_bytes, self.limits.map_bytes_max),
+            (self.held.bytes(), self.limits.map_bytes_max),
             (of_source, self.limits.source_bytes_max),
         ] {
             if held_bytes.saturating_add(bytes) > limit_bytes {
@@ -194,11 +198,11 @@ impl Replica {
             }
         }
         let mut went_in = self.take_in_ready(ready)?;
-        self.held_bytes += bytes;
         self.held.push(HeldUpdate {
             source,
             number: None,
             since_ms: None,
+            concerns: concerned(&update),
             update,
             missing: missing.clone(),
         });
@@ -211,14 +215,14 @@ impl Replica {
     /// Whether all of `update` but its `ready` part is in updates that wait. Clients send what waits in their
     /// own documents again with every sync, each time cut otherwise.
     pub(super) fn waits_already(&self, update: &Scanned, ready: &Scanned) -> bool {
-        let held = || self.held.iter().map(|held| &held.update);
+        let related = self.held.related(update);
         let ends: HashMap<ClientId, u64> = ready.clients().map(|(c, _, end)| (c, end)).collect();
         let reached = |client| {
             let ready = ends.get(&client).copied().unwrap_or(0);
             ready.max(self.ledger.clock(client))
         };
-        held().any(|held| held.bytes() == update.bytes())
-            || coverage::covers(held(), update, reached)
+        related.clone().any(|held| held.bytes() == update.bytes())
+            || coverage::covers(related, update, reached)
     }
 
     /// Applies the part of an update with a gap that has all it builds on.
@@ -241,16 +245,21 @@ impl Replica {
         mut grown: HashSet<ClientId>,
     ) -> Result<Vec<Scanned>, Refused> {
         let mut went_in = Vec::new();
+        if !self.held.awaits(&grown) {
+            return Ok(went_in);
+        }
         let mut index = 0;
-        while let Some(held) = self.held.get_mut(index) {
+        while let Some(held) = self.held.get(index) {
             if !held.missing.iter().any(|client| grown.contains(client)) {
                 index += 1;
                 continue;
             }
             let (ready, waits) = match self.ledger.judge(&held.update) {
                 Ok(Verdict::Gap { missing }) => {
-                    held.missing = missing.into_iter().map(|(client, _)| client).collect();
-                    (self.ledger.ready_part(&held.update).ok(), true)
+                    let ready = self.ledger.ready_part(&held.update).ok();
+                    let missing = missing.into_iter().map(|(client, _)| client);
+                    self.held.waits_for(index, missing.collect());
+                    (ready, true)
                 }
                 Ok(Verdict::Fresh) => (Some(held.update.bytes().clone()), false),
                 Ok(Verdict::Overlap) => (Some(self.ledger.fresh_part(&held.update)), false),
@@ -260,7 +269,7 @@ impl Replica {
             if waits {
                 index += 1;
             } else {
-                self.held_bytes -= self.held.remove(index).bytes();
+                self.held.remove(index);
             }
             let Some(Ok(ready)) = ready.map(|bytes| scan(bytes, usize::MAX)) else {
                 continue;

@@ -1,18 +1,18 @@
 //! The addresses of features, in one table.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, StatusCode, header};
+use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use super::super::entrance::{Caller, caller};
+use super::super::entrance::{Caller, raw_query};
 use super::super::methods;
 use super::super::problem::Problem;
-use super::super::routes::{Answer, answer, with};
+use super::super::routes::{answer, asked, first_of, with};
 use super::super::state::App;
-use super::super::upload::{Body, collect};
+use super::super::upload::{self, Body};
 use super::edit::OfFeature;
 use super::{delete, get, list, patch, post, problems, problems_of, put, undelete};
 
@@ -40,8 +40,7 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(raw_query())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, query, caller, app| answer(list(app, caller, map, query)))
         .or(list_of.clone().and(methods::post()).and(sent(app)).then(
             |map, sent: Sent, app| async move {
@@ -60,8 +59,7 @@ pub fn routes(
         .clone()
         .and(reading())
         .and(warp::header::headers_cloned())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, fid: Segment, headers, caller, app| {
             answer(get(app, caller, map, fid.0, headers))
         })
@@ -91,8 +89,7 @@ pub fn routes(
             .clone()
             .and(methods::delete())
             .and(warp::header::headers_cloned())
-            .and(caller())
-            .and(with(app))
+            .and(asked(app))
             .then(|map, fid: Segment, headers, caller, app| {
                 answer(delete(of(app, map, fid, headers, caller)))
             }))
@@ -105,37 +102,28 @@ pub fn routes(
         .and(warp::path("undelete"))
         .and(warp::path::end())
         .and(methods::post())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, fid: Segment, caller, app| answer(undelete(app, caller, map, fid.0)));
     let found = problems_at
         .clone()
         .and(warp::path::end())
         .and(reading())
         .and(raw_query())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, query, caller, app| answer(problems(app, caller, map, query)))
         .or(problems_at
             .and(warp::path::param::<Segment>())
             .and(warp::path::end())
             .and(reading())
-            .and(caller())
-            .and(with(app))
+            .and(asked(app))
             .then(|map, fid: Segment, caller, app| answer(problems_of(app, caller, map, fid.0))))
         .unify();
-    lists
-        .boxed()
-        .or(single.boxed())
-        .unify()
-        .boxed()
-        .or(undeleted.boxed())
-        .unify()
-        .boxed()
-        .or(found.boxed())
-        .unify()
-        .map(|answer: Answer| answer.unwrap_or_else(|never| match never {}))
-        .boxed()
+    first_of([
+        lists.boxed(),
+        single.boxed(),
+        undeleted.boxed(),
+        found.boxed(),
+    ])
 }
 
 /// A path segment, percent-decoded once.
@@ -160,24 +148,20 @@ struct Sent {
 fn sent(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (Sent, Arc<App>), Error = Rejection> + Clone + use<> {
-    let limits = app.clone();
-    warp::header::headers_cloned()
-        .and(warp::body::stream())
-        .and(caller())
-        .then(move |headers, body, caller| {
-            let app = limits.clone();
-            async move {
-                let limit_bytes = app.config.limits.update_bytes_max;
-                // Nothing is taken in from those who will be turned away.
-                let body = match app.greet(&caller) {
-                    Ok(()) => collect(&app, body, limit_bytes).await,
-                    Err(problem) => Err(problem),
-                };
-                Sent {
-                    headers,
-                    body,
-                    caller,
-                }
+    upload::sent()
+        .and(asked(app))
+        .then(|sent: upload::Sent, caller, app: Arc<App>| async move {
+            let headers = sent.headers.clone();
+            let limit_bytes = app.config.limits.update_bytes_max;
+            // Nothing is taken in from those who will be turned away.
+            let body = match app.greet(&caller) {
+                Ok(()) => sent.collect(&app, limit_bytes).await,
+                Err(problem) => Err(problem),
+            };
+            Sent {
+                headers,
+                body,
+                caller,
             }
         })
         .and(with(app))
@@ -185,10 +169,6 @@ fn sent(
 
 fn reading() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     methods::get_or_head()
-}
-
-fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
-    warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 fn of(
@@ -208,10 +188,10 @@ fn of(
     }
 }
 
-async fn allow(methods: &'static str) -> Answer {
+async fn allow(methods: &'static str) -> Response {
     let mut response = StatusCode::OK.into_response();
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(methods));
-    Ok(response)
+    response
 }

@@ -14,10 +14,10 @@ use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection, Reply};
 
 use self::preview::{Detail, Preview, previews};
-use super::entrance::{Caller, Entered, caller};
+use super::entrance::{Caller, Entered};
 use super::methods;
 use super::problem::Problem;
-use super::routes::{answer, settled, with};
+use super::routes::{answer, asked, first_of};
 use super::state::App;
 use crate::auth::Role;
 use crate::room::{Decision, IfUnknown, Kept, Refused, RoomHandle};
@@ -38,33 +38,28 @@ pub fn routes(
     let list = all
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, caller, app| answer(list(app, caller, map)));
     let look = one
         .clone()
         .and(end())
         .and(methods::get())
-        .and(caller())
-        .and(with(app))
+        .and(asked(app))
         .then(|map, id, caller, app| answer(look(app, caller, map, Seq(id))));
     let decided = |word: &'static str, decision: Decision| {
         one.clone()
             .and(warp::path(word))
             .and(end())
             .and(methods::post())
-            .and(caller())
-            .and(with(app))
+            .and(asked(app))
             .then(move |map, id, caller, app| answer(decide(app, caller, map, (Seq(id), decision))))
     };
-    list.or(look)
-        .unify()
-        .or(decided("admit", Decision::Admit))
-        .unify()
-        .or(decided("reject", Decision::Reject))
-        .unify()
-        .map(settled)
-        .boxed()
+    first_of([
+        list.boxed(),
+        look.boxed(),
+        decided("admit", Decision::Admit).boxed(),
+        decided("reject", Decision::Reject).boxed(),
+    ])
 }
 
 /// An edit in quarantine, as the API tells it.

@@ -4,6 +4,7 @@
 
 mod apply;
 mod places;
+mod sent;
 mod spool;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::state::App;
 use super::unfinished::{Share, Unfinished};
 
 pub use apply::apply;
+pub use sent::{JSON_MEDIA_TYPE, Sent, sent};
 pub use spool::{FREE_BYTES_MIN, Spool, Spooled};
 
 /// How long a body may pause, so that whoever goes silent does not hold on to memory or disk for ever.

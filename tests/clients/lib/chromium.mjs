@@ -74,15 +74,15 @@ export async function visit(t, browser, address, extra = {}) {
   return { page, faults };
 }
 
-const status = (page, what) => page.waitForSelector(`[data-testid=status]${what}`);
+const status = (page, what, options) => page.waitForSelector(`[data-testid=status]${what}`, options);
 
-export const live = (page, over = null) =>
-  status(page, `[data-link=live]${over === null ? '' : `[data-over=${over}]`}`);
+export const live = (page, over = null, options = {}) =>
+  status(page, `[data-link=live]${over === null ? '' : `[data-over=${over}]`}`, options);
 export const saved = (page) => status(page, '[data-link=live][data-unsaved="0"]');
 export const unsaved = (page, count) => status(page, `[data-unsaved="${count}"]`);
 /** All edits that wait survive the page. */
 export const onDevice = (page, count) => status(page, `[data-unsaved="${count}"][data-memory="0"]`);
-export const offline = (page) => status(page, '[data-link=offline]');
+export const offline = (page, options = {}) => status(page, '[data-link=offline]', options);
 export const features = (page, count) => page.waitForSelector(`#map[data-features="${count}"]`);
 
 export async function addPoint(page, x, y) {

@@ -33,8 +33,11 @@ export class Client {
     return this;
   }
 
-  goOffline() {
+  /** Until its socket is closed it still hears of others, and takes itself to be synced. */
+  async goOffline() {
+    const { ws } = this.provider;
     this.provider.disconnect();
+    await until('the socket is closed', () => !ws || ws.readyState === WebSocket.CLOSED);
   }
 
   async goOnline() {

@@ -174,10 +174,11 @@ export class BrokenLink {
   }
 
   async #carry(answer, response, part) {
+    const begun = this.cuts;
     try {
       for await (const chunk of answer) {
         for (let at = 0; at < chunk.length; at += this.#bytesPerTick) {
-          if (this.#isDown || response.destroyed) return;
+          if (this.cuts !== begun || response.destroyed) return;
           const piece = chunk.subarray(at, at + this.#bytesPerTick);
           part.bytes += piece.length;
           if (!response.write(piece)) await once(response, 'drain');
@@ -193,7 +194,8 @@ export class BrokenLink {
 }
 
 const TICK_MS = 20;
-const SILENT_MS = 400;
+/** What was under way has been read by then: a page loses what it has not read when its connection is gone. */
+const SILENT_MS = 1_000;
 
 function partOf(method, path, answer, parts) {
   const isState = method === 'GET' && /\/state(\?|$)/.test(path) && answer.statusCode < 300;

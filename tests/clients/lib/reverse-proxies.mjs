@@ -3,11 +3,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from './ports.mjs';
 import { BINARY } from './server.mjs';
 import { until } from './wait.mjs';
 
@@ -30,7 +30,8 @@ export async function certificate(t) {
 
 /** A running proxy of this kind before `server`: `{ url, plainUrl }`. */
 export async function proxied(t, kind, server, made, { idle = IDLE } = {}) {
-  const ports = { plain: await freePort(), secure: await freePort() };
+  const [plain, secure] = await freePorts(2);
+  const ports = { plain, secure };
   const proxy = await PROXIES[kind](t, server.port, ports, made, idle);
   await until(`${kind} accepts connections`, async () => {
     if (proxy.ended()) throw new Error(`${kind} ended:\n${proxy.log()}`);
@@ -123,21 +124,6 @@ function run(t, program, args) {
       if (child.exitCode !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${child.exitCode}:\n${log()}`);
     },
   };
-}
-
-/** Below the ports that the system gives to outgoing connections. */
-async function freePort() {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer();
-    const free = await new Promise((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }
 
 async function connects(port) {

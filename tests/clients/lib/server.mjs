@@ -3,15 +3,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from './ports.mjs';
 import { until } from './wait.mjs';
 
 export const BINARY = resolve(
   process.env.MAPWEAVE_BIN ?? fileURLToPath(new URL('../../../target/debug/mapweave', import.meta.url)),
 );
+/** Somebody else may take a port between the moment it was found free and the server's start. */
+const PORTS_TRIED_MAX = 5;
 /** The server under test is configured by its arguments alone; it refuses variables with its prefix that it does not know. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MAPWEAVE_')));
 
@@ -32,8 +36,15 @@ export class Server {
   static async start(t, settings) {
     const server = new Server(settings);
     t.after(() => server.#remove());
-    await server.restart();
-    return server;
+    for (let tried = 1; ; tried++) {
+      [server.port] = await freePorts(1);
+      try {
+        await server.restart();
+        return server;
+      } catch (error) {
+        if (tried === PORTS_TRIED_MAX || !/in use/i.test(server.log())) throw error;
+      }
+    }
   }
 
   get url() {
@@ -44,8 +55,9 @@ export class Server {
     return `ws://127.0.0.1:${this.port}/ws`;
   }
 
-  /** Starts it on the port it had, or on a free one the first time. */
+  /** Starts it on the port it had. */
   async restart() {
+    this.port ||= await freePort();
     const listen = `127.0.0.1:${this.port}`;
     const child = spawn(BINARY, ['serve', '--listen', listen, '--data', this.data, ...this.#settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -61,12 +73,11 @@ export class Server {
     child.on('error', (error) => {
       failure = error;
     });
-    const address = await until('the server says where it listens', () => {
+    await until('the server says where it listens', () => {
       if (failure) throw failure;
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log()}`);
-      return lines.map((line) => /http:\/\/127\.0\.0\.1:(\d+)/.exec(line)).find(Boolean);
+      return lines.some((line) => line.includes(this.url));
     });
-    this.port = Number(address[1]);
   }
 
   /** Its data folder. */
@@ -134,4 +145,22 @@ export class Server {
     const headers = this.token ? { authorization: `Bearer ${this.token}` } : {};
     return fetch(`${this.url}/api/v1/${path}`, { headers });
   }
+}
+
+/** Below the ports of outgoing connections: one of those could take it, or connect to itself, while the server is away. */
+const PORTS = { first: 10_000, count: 22_000 };
+
+/** A port that nobody listens at. */
+async function freePort() {
+  return until('a port is free', async () => {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    const probe = createServer();
+    probe.listen(port, '127.0.0.1');
+    const free = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    );
+    await new Promise((resolve) => probe.close(resolve));
+    return free && port;
+  });
 }

@@ -1,7 +1,12 @@
 // Waiting for conditions, never for time to pass.
 
-/** After so long a condition that has not come true will not. */
-export const LIMIT_MS = Number(process.env.MAPWEAVE_TEST_LIMIT_MS ?? 20_000);
+/** After so long a condition that has not come true will not, on a slow and busy machine either. */
+export const LIMIT_MS = Number(process.env.MAPWEAVE_TEST_LIMIT_MS ?? 60_000);
+/**
+ * For what the server does by itself: a client that comes back is announced anew by its own doing only after 15 s, and presence expires after
+ * 30 s.
+ */
+export const AT_ONCE_MS = 10_000;
 const LOOK_EVERY_MS = 10;
 
 /**

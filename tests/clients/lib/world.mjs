@@ -17,6 +17,15 @@ export async function synced(...peers) {
   for (const peer of peers) await until('a peer is synced', () => peer.isSynced());
 }
 
+/** Does what ends the connections of these peers, and waits until each has a new one and is synced. */
+export async function reconnected(end, ...peers) {
+  const before = await Promise.all(peers.map((peer) => peer.opened()));
+  await end();
+  for (const [i, peer] of peers.entries())
+    await until('a peer has connected again', async () => (await peer.opened()) > before[i]);
+  await synced(...peers);
+}
+
 /** The keys and values of `feat` as the server has stored them. */
 export async function served(server, map) {
   return docOf(await server.state(map))
@@ -24,7 +33,7 @@ export async function served(server, map) {
     .toJSON();
 }
 
-/** Waits until all peers hold the same as the server, and returns it. */
+/** Waits until all peers hold the same as the server, and returns it. What others than these peers have sent may still be on its way. */
 export async function agreed(server, map, ...peers) {
   let contents;
   await until('all have the same content', async () => {

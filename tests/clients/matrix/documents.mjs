@@ -31,6 +31,10 @@ export class Document13 extends Document {
     this.#feat.set(key, value);
   }
 
+  remove(key) {
+    this.#feat.delete(key);
+  }
+
   get(key) {
     return this.#feat.get(key);
   }
@@ -51,6 +55,10 @@ export class Document14 extends Document {
 
   set(key, value) {
     this.#feat.setAttr(key, value);
+  }
+
+  remove(key) {
+    this.#feat.deleteAttr(key);
   }
 
   get(key) {

@@ -57,6 +57,10 @@ class Peer {
     this.document.set(key, value);
   }
 
+  async remove(key) {
+    this.document.remove(key);
+  }
+
   /** A large edit: a text of so many letters. */
   async fill(key, letters) {
     this.document.set(key, 'x'.repeat(letters));
@@ -95,6 +99,12 @@ class Peer {
     this.awareness?.setLocalState(state);
   }
 
+  /** No connection any more: until then it still hears of others. */
+  async goOffline() {
+    this.disconnect();
+    await until('its sockets are closed', () => this.sockets.live.size === 0);
+  }
+
   /** The connection breaks without a word, and the client does what it does then. */
   async lose() {
     for (const socket of this.sockets.live) socket.terminate();
@@ -131,7 +141,7 @@ class YWebsocketPeer extends Peer {
     return null;
   }
 
-  async goOffline() {
+  disconnect() {
     this.provider.disconnect();
   }
 
@@ -188,9 +198,13 @@ class HocuspocusPeer extends Peer {
     this.provider.on('unsyncedChanges', (event) => (event.number ?? event) === 0 && listener());
   }
 
-  async goOffline() {
+  disconnect() {
     this.socket.disconnect();
-    await until('the socket is closed', () => this.socket.status === 'disconnected');
+  }
+
+  async goOffline() {
+    await super.goOffline();
+    await until('the client knows', () => this.socket.status === 'disconnected');
   }
 
   async goOnline() {
@@ -237,6 +251,7 @@ class YSweetPeer extends Peer {
     this.provider.on('local-changes', (hasChanges) => hasChanges || listener());
   }
 
+  /** It connects again as soon as its socket has closed, whatever it was told: offline is what is done right after this. */
   async goOffline() {
     this.provider.disconnect();
   }

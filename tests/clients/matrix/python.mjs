@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { until } from '../lib/wait.mjs';
 
 const FOLDER = fileURLToPath(new URL('../python/', import.meta.url));
 export const PYTHON =
@@ -53,11 +54,15 @@ export class PythonPeer {
   letters = (key) => this.#ask('letters', key);
   content = () => this.#ask('content');
   isSynced = () => this.#ask('is_synced');
-  goOffline = () => this.#ask('go_offline');
   goOnline = () => this.#ask('go_online');
   lose = () => this.#ask('lose');
   opened = () => this.#ask('opened');
   isDenied = () => this.#ask('is_denied');
+
+  async goOffline() {
+    await this.#ask('go_offline');
+    await until('its connection has ended', async () => !(await this.#ask('is_online')));
+  }
 
   /** The client has no word for it. */
   async isSaved() {

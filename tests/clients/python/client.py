@@ -111,6 +111,9 @@ class Client:
         """The connection breaks; the client comes back by itself."""
         self.scope.cancel()
 
+    def is_online(self):
+        return self.online
+
     def opened(self):
         return self.opened_count
 

@@ -2,9 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { addPoint, features, launch, live, SHOTS, saved, visit as visitAddress } from '../lib/chromium.mjs';
+import {
+  addPoint,
+  features,
+  launch,
+  live,
+  offline,
+  SHOTS,
+  saved,
+  unsaved,
+  visit as visitAddress,
+} from '../lib/chromium.mjs';
 import { Server } from '../lib/server.mjs';
-import { until } from '../lib/wait.mjs';
+import { AT_ONCE_MS, until } from '../lib/wait.mjs';
 
 let browser;
 
@@ -38,6 +48,7 @@ test('two people see each other’s points and pointers, and a reload keeps them
   await Promise.all([saved(a.page), saved(b.page)]);
   await a.page.reload();
   await features(a.page, 2);
+  await a.page.waitForSelector('.people[data-others="1"]');
   await b.page.context().close();
   await a.page.waitForSelector('.people[data-others="0"]');
   assert.equal(await a.page.locator('.cursor').count(), 0);
@@ -75,9 +86,9 @@ test('edits made while the server is dead arrive when it is back', async (t) => 
   await addPoint(page, 500, 300);
   await saved(page);
   await server.kill();
-  await page.waitForSelector('[data-testid=status][data-link=offline]');
+  await offline(page);
   await addPoint(page, 600, 300);
-  await page.waitForSelector('[data-testid=status][data-unsaved="1"]');
+  await unsaved(page, 1);
   await page.screenshot({ path: `${SHOTS}offline.png` });
   await server.restart();
   await saved(page);
@@ -90,7 +101,8 @@ test('the page says so at once when the network is gone', async (t) => {
   const { page, faults } = await visit(t, server, '/m/network');
   await live(page);
   await page.context().setOffline(true);
-  await page.waitForSelector('[data-testid=status][data-link=offline]', { timeout: 2_000 });
+  // Sooner than a silent socket is given up.
+  await offline(page, { timeout: AT_ONCE_MS });
   await addPoint(page, 500, 300);
   await page.context().setOffline(false);
   await saved(page);
@@ -153,7 +165,7 @@ test('on a phone nothing is wider than the screen and buttons are large enough f
     })),
   );
   for (const { name, box } of sizes)
-    assert.ok(box.width >= 44 && box.height >= 44, `${name}: ${box.width} × ${box.height}`);
+    assert.ok(box.width >= 48 && box.height >= 48, `${name}: ${box.width} × ${box.height}`);
   await page.screenshot({ path: `${SHOTS}phone.png` });
   assert.deepEqual(faults, []);
 });

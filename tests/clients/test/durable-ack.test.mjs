@@ -46,7 +46,7 @@ for (const [version, Provider] of Object.entries(VERSIONS)) {
     const server = await Server.start(t);
     const client = openWithAck(t, Provider, server, 'offline');
     await client.synced();
-    client.goOffline();
+    await client.goOffline();
     for (let i = 0; i < 50; i++) client.doc.getMap('feat').set(`offline${i}`, i);
     assert.equal(client.ack.state.stored, 0);
     client.provider.connect();

@@ -1,6 +1,7 @@
 // Cases that broke other servers, with stock clients. docs/defects.md lists all of them.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { cpSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import * as Y14 from '@y/y';
@@ -12,15 +13,13 @@ import { TcpProxy } from '../lib/gateway.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
 import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
-import { until } from '../lib/wait.mjs';
-import { agreed, opener, served, synced } from '../lib/world.mjs';
+import { AT_ONCE_MS, LIMIT_MS, until } from '../lib/wait.mjs';
+import { agreed, opener, reconnected, served, synced } from '../lib/world.mjs';
 import { CLIENTS } from '../matrix/peers.mjs';
 
 const LATEST = 'y-websocket 3.1.0';
 const GENERATIONS = [LATEST, '@y/websocket 4', 'pycrdt-websocket'];
 const WITH_PRESENCE = Object.keys(CLIENTS).filter((client) => !client.startsWith('pycrdt'));
-/** Well below the 30 s after which presence expires by itself: what happens sooner is the server's doing. */
-const AT_ONCE_MS = 5_000;
 /** Longer than the slow link takes for what the system keeps of a connection on its way. */
 const SLOW_LIMIT_MS = 120_000;
 
@@ -45,6 +44,7 @@ test('a lost update is asked for again, also by those who join before, after a r
   for (const key of ['one', 'two', 'three']) await writer.set(key, key);
   await until('what came through is there', async () => (await early[0].get('one')) === 'one');
   assert.equal((await early[0].content()).two, undefined);
+  await until('the server has stored it', async () => (await served(server, 'hole')).one === 'one');
   const compacted = await fetch(`${server.url}/api/v1/maps/hole/compact`, { method: 'POST' });
   assert.ok(compacted.ok, await compacted.text());
   await server.kill();
@@ -76,16 +76,15 @@ for (const client of WITH_PRESENCE)
     await peer.show({ user: { name: 'Ada' } });
     await seen('who shows itself again is back', other, true);
     for (let i = 0; i < 3; i++) {
-      const opened = await peer.opened();
-      await peer.lose();
-      await until('it has connected again', async () => (await peer.opened()) > opened);
+      await reconnected(() => peer.lose(), peer);
       await seen('it is back with the clock that it had', other, true);
     }
     // Others echo what they hear of it: that must keep nobody here who has left.
     await peer.close();
     await seen('who leaves is gone', other, false);
     await seen('also where nothing is shown', silent, false);
-    assert.equal((await other.others()).filter(Boolean).length, 0);
+    const nobody = async () => (await other.others()).filter(Boolean).length === 0;
+    await until('nobody is left', nobody, AT_ONCE_MS);
   });
 
 for (const how of ['restored from a backup', 'wiped'])
@@ -97,11 +96,13 @@ for (const how of ['restored from a backup', 'wiped'])
     await synced(...peers);
     for (const [i, peer] of peers.entries()) await peer.set(`old ${i}`, i);
     await agreed(server, 'again', ...peers);
-    await server.stop();
     const backup = `${server.data}.backup`;
-    cpSync(server.data, backup, { recursive: true });
-    await server.restart();
-    await synced(...peers);
+    const backUp = async () => {
+      await server.stop();
+      cpSync(server.data, backup, { recursive: true });
+      await server.restart();
+    };
+    await reconnected(backUp, ...peers);
     const offline = peers[1];
     await offline.goOffline();
     for (const [i, peer] of peers.entries()) await peer.set(`new ${i}`, i);
@@ -134,10 +135,14 @@ test('a reader on a slow link holds nobody up and has everything in the end', as
   const rounds = 30;
   for (let round = 0; round < rounds; round++)
     for (const [i, writer] of writers.entries()) await writer.set(`${i}`, `${round} ${'x'.repeat(2_000)}`);
-  await until('the writers have all', async () => {
-    const contents = await Promise.all(writers.map((writer) => writer.content()));
-    return contents.every((content) => writers.every((_, i) => content[`${i}`]?.startsWith(`${rounds - 1} `)));
-  });
+  await until(
+    'the writers have all',
+    async () => {
+      const contents = await Promise.all(writers.map((writer) => writer.content()));
+      return contents.every((content) => writers.every((_, i) => content[`${i}`]?.startsWith(`${rounds - 1} `)));
+    },
+    SLOW_LIMIT_MS,
+  );
   // All that was on its way to it has to go through the link first.
   await until(
     'the reader has all',
@@ -199,7 +204,7 @@ test('Yjs 13, Yjs 14 and yrs share a map with an odd name, and what is no update
   ]) {
     const bad = await rawSocket(t, `${server.url.replace(/^http/, 'ws')}/ws/a%2Fb%20c+&%C3%A9`);
     bad.send(frame(0, 2, bytes));
-    const [code] = await new Promise((resolve) => bad.once('close', (...closed) => resolve(closed)));
+    const [code] = await once(bad, 'close', { signal: AbortSignal.timeout(LIMIT_MS) });
     assert.equal(code, 4422, what);
   }
   assert.deepEqual(await agreed(server, map, ...peers), content);

@@ -7,9 +7,14 @@ import * as Y from 'yjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
 import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
-import { until } from '../lib/wait.mjs';
+import { AT_ONCE_MS, until } from '../lib/wait.mjs';
 
 const feat = (map) => map.doc.getMap('feat');
+
+/** Of one person's presence. */
+const CHANGES = 20;
+/** What each of two shows when it comes. */
+const GREETINGS = 2;
 
 const EDITOR = token({ '**': 'editor' });
 const VIEWER = token({ '**': 'viewer' });
@@ -126,7 +131,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     const has = (states) => states.some((state) => state.clientId === other.doc.clientID && state.foo === 'bar');
     await until('it is seen', () => events.some(has));
     other.close();
-    await until('it is gone', () => !has(events.at(-1)));
+    await until('it is gone', () => !has(events.at(-1)), AT_ONCE_MS);
   });
 
   test(`${name}: what a client hears of others it does not keep sending back`, async (t) => {
@@ -139,11 +144,11 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     second.provider.on('outgoingMessage', ({ message }) => {
       if (message.description === 'Awareness states update') sent += 1;
     });
-    for (let i = 0; i < 20; i++) first.provider.setAwarenessField('n', i);
-    const seen = () => second.provider.awareness.getStates().get(first.doc.clientID)?.n === 19;
+    for (let i = 1; i <= CHANGES; i++) first.provider.setAwarenessField('n', i);
+    const seen = () => second.provider.awareness.getStates().get(first.doc.clientID)?.n === CHANGES;
     await until('the last is seen', seen);
     // Versions that send back what they hear do it once for each message, and the server does not answer that.
-    assert.ok(sent <= 20, `${sent} messages`);
+    assert.ok(sent <= CHANGES + GREETINGS, `${sent} messages`);
     feat(first).set('quiet', 1);
     await until('it goes on', () => feat(second).get('quiet') === 1);
   });
@@ -157,7 +162,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     const seen = () => watcher.provider.awareness.getStates().get(gone.doc.clientID)?.here;
     await until('it is seen', seen);
     gone.close();
-    await until('it is gone', () => !seen());
+    await until('it is gone', () => !seen(), AT_ONCE_MS);
     feat(stays).set('k', 1);
     await stays.synced();
   });

@@ -124,7 +124,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     const server = await Server.start(t, EXACT);
     const socket = new HocuspocusSocket(t, version, server);
     // A provider that has no better token yet when it is asked for one in time.
-    const first = token({ '**': 'editor' }, { exp: inSeconds(4) });
+    const first = token({ '**': 'editor' }, { exp: inSeconds(6) });
     const ended = () => map.denials.length > 0 || map.closes > 0;
     const map = socket.map('short', { token: () => (ended() ? EDITOR : first) });
     await map.synced();

@@ -6,7 +6,7 @@ import { Client, converged, docOf, VERSIONS } from '../lib/clients.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
 import { KNOWS_TOKENS, token } from '../lib/tokens.mjs';
-import { random, until } from '../lib/wait.mjs';
+import { AT_ONCE_MS, random, until } from '../lib/wait.mjs';
 
 const ROUNDS = 5;
 const YWebsocket = VERSIONS['y-websocket 3.1'];
@@ -85,8 +85,11 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     assert.ok(maps.every((map) => map.unsynced > 0));
     await server.restart();
     for (const map of maps) await map.synced();
-    assert.deepEqual(await stored(server, 'x'), { unsaved: 1 });
-    assert.deepEqual(await stored(server, 'y'), { unsaved: 1 });
+    for (const name of ['x', 'y']) {
+      // After a reconnect providers before 3.0 count wrongly, and may show as saved what they are still sending.
+      if (!version.attaches) await until('it is stored', async () => 'unsaved' in (await stored(server, name)));
+      assert.deepEqual(await stored(server, name), { unsaved: 1 });
+    }
   });
 
   test(`${name}: a reader sees edits, and its own are refused and never shown as saved`, async (t) => {
@@ -183,7 +186,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
     const id = map.doc.clientID;
     await until('others see it', () => other.awareness.getStates().get(id)?.user?.name === 'Ada');
     socket.close();
-    await until('others see it go', () => !other.awareness.getStates().has(id));
+    await until('others see it go', () => !other.awareness.getStates().has(id), AT_ONCE_MS);
   });
 }
 

@@ -54,7 +54,7 @@ test('people who edit apart, the server between two deaths, and a newcomer have 
   await converged('two people', ann.client.doc, bob.client.doc);
 
   for (const isKilled of [false, true]) {
-    for (const { client } of [ann, bob]) client.goOffline();
+    for (const { client } of [ann, bob]) await client.goOffline();
     assert.ok(ann.edit(OPERATIONS_APART) > 0 && bob.edit(OPERATIONS_APART) > 0);
     if (isKilled) {
       await server.kill();

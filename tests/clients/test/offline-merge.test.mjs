@@ -27,8 +27,8 @@ for (const [version, Provider] of Object.entries(VERSIONS)) {
     edit(a, 'before');
     await converged('two clients online', a.doc, b.doc);
 
-    a.goOffline();
-    b.goOffline();
+    await a.goOffline();
+    await b.goOffline();
     edit(a, 'alice');
     edit(b, 'bob');
     await server.kill();

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Client, converged, VERSIONS } from '../lib/clients.mjs';
 import { HOCUSPOCUS, HocuspocusSocket } from '../lib/hocuspocus.mjs';
 import { Server } from '../lib/server.mjs';
-import { random, until } from '../lib/wait.mjs';
+import { AT_ONCE_MS, random, until } from '../lib/wait.mjs';
 
 const YWebsocket = VERSIONS['y-websocket 3.1'];
 /** How everything begins that the server itself says, and what is said to it. */
@@ -71,7 +71,7 @@ for (const [name, version] of Object.entries(HOCUSPOCUS)) {
       notices(watcher, 'people').some((notice) => notice[list]?.some((person) => person.name === 'Ana'));
     await until('Ana comes', () => told('joined'));
     plain.close();
-    await until('Ana leaves', () => told('left'));
+    await until('Ana leaves', () => told('left'), AT_ONCE_MS);
     assert.deepEqual(unasked.stateless, []);
     ask(watcher, { kind: 'people', notices: false });
     watcher.doc.getMap('feat').set('after', 1);
@@ -123,7 +123,7 @@ class YWebsocketPerson {
   }
 
   async goOffline() {
-    this.client.goOffline();
+    await this.client.goOffline();
   }
 
   async goOnline() {

@@ -39,7 +39,7 @@ for (const [name, Provider] of Object.entries(VERSIONS)) {
     commenter.doc.getMap('note').set('n1', [1, 'idaIda', 'dry?', 'well', null, null]);
     await converged('editor and commenter', editor.doc, commenter.doc);
     // Who comes back with nothing new is not told of anything.
-    commenter.goOffline();
+    await commenter.goOffline();
     await commenter.goOnline();
     assert.deepEqual(heard(), []);
     commenter.doc.getMap('feat').set('mine', 1);

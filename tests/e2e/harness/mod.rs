@@ -5,6 +5,7 @@
     reason = "a harness offers more than the tests of the day use"
 )]
 
+pub mod certificates;
 pub mod client;
 pub mod content;
 pub mod endpoint;

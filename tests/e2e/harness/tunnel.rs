@@ -1,18 +1,20 @@
-//! A plain port before a server that speaks TLS, so that every client of these tests can use it.
+//! A plain port before a server that speaks TLS, so that every client of these tests can use it; and what services of the
+//! tests' own answer TLS with.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Endpoint;
+use super::certificates::Files;
 
 /// It trusts one authority, and checks that the server is who it should be.
 pub struct Tunnel {
@@ -78,4 +80,18 @@ pub async fn shake(connector: &TlsConnector, address: SocketAddr) -> TlsStream<T
     let tcp = TcpStream::connect(address).await.expect("a connection");
     let name = ServerName::IpAddress(address.ip().into());
     connector.connect(name, tcp).await.expect("a handshake")
+}
+
+/// What answers TLS connections with this certificate.
+pub fn acceptor(files: &Files) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(&files.cert).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(&files.key).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the usual versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a certificate and its key");
+    TlsAcceptor::from(Arc::new(config))
 }

@@ -13,7 +13,7 @@ test('an edit goes from this page to the device, to the server, to its disk', ()
   log.sent(log.newest);
   expect(states(log)).toEqual(['a sent']);
   expect(log.storedUpto(1).map(({ key }) => key)).toEqual(['a']);
-  expect(log.counts()).toEqual({ unsaved: 0, memory: 0, device: 0, sent: 0, refused: 0 });
+  expect(log.counts()).toEqual({ unsaved: 0, memory: 0, device: 0, sent: 0, refused: 0, kept: 0 });
 });
 
 test('what the server says of one number holds for all before it and for none behind', () => {
@@ -46,6 +46,10 @@ test('a refused edit says why and stays until somebody asks again', () => {
   log.refuse('a', 'you may only look');
   expect(log.pending()[0]).toMatchObject({ state: 'refused', reason: 'you may only look', onDevice: true });
   expect(log.counts()).toMatchObject({ unsaved: 2, refused: 1, device: 1 });
+  log.refuse('b', 'an owner decides', true);
+  expect(log.counts()).toMatchObject({ refused: 2, kept: 1 });
+  expect(log.pending().map(({ kept }) => kept)).toEqual([false, true]);
   log.forgive();
+  expect(log.counts()).toMatchObject({ refused: 0, kept: 0 });
   expect(states(log)).toEqual(['a device', 'b device']);
 });

@@ -24,6 +24,8 @@ export interface PendingEdit {
   onDevice: boolean;
   /** Why the server refused it; empty otherwise. */
   reason: string;
+  /** Refused, but kept by the server until an owner has decided about it. */
+  kept: boolean;
 }
 
 export interface Counts {
@@ -33,6 +35,8 @@ export interface Counts {
   device: number;
   sent: number;
   refused: number;
+  /** Those among the refused that the server keeps until an owner has decided about them. */
+  kept: number;
 }
 
 export interface Edit extends StoredEdit {
@@ -40,6 +44,7 @@ export interface Edit extends StoredEdit {
   onDevice: boolean;
   isSent: boolean;
   reason: string | null;
+  isKept: boolean;
 }
 
 export class EditLog {
@@ -60,7 +65,8 @@ export class EditLog {
       return null;
     }
     this.#numbers += 1;
-    const edit: Edit = { key, at, update, number: this.#numbers, onDevice, isSent: false, reason: null };
+    const fresh = { isSent: false, reason: null, isKept: false };
+    const edit: Edit = { key, at, update, number: this.#numbers, onDevice, ...fresh };
     this.#edits.set(key, edit);
     return edit;
   }
@@ -88,15 +94,15 @@ export class EditLog {
     for (const edit of this.#edits.values()) edit.isSent = false;
   }
 
-  /** The server will not have this one. */
-  refuse(key: string, reason: string): void {
+  /** The server will not have this one; `isKept`: not before an owner has decided about it. */
+  refuse(key: string, reason: string, isKept = false): void {
     const edit = this.#edits.get(key);
-    if (edit) edit.reason = reason;
+    if (edit) Object.assign(edit, { reason, isKept });
   }
 
   /** Whoever asks again may be told otherwise: with another token, or after the limit was raised. */
   forgive(): void {
-    for (const edit of this.#edits.values()) edit.reason = null;
+    for (const edit of this.#edits.values()) Object.assign(edit, { reason: null, isKept: false });
   }
 
   /** Everything up to this number is on the server's disk; gives what has to be forgotten on the device. */
@@ -122,12 +128,16 @@ export class EditLog {
       state: stateOf(edit),
       onDevice: edit.onDevice,
       reason: edit.reason ?? '',
+      kept: edit.isKept,
     }));
   }
 
   counts(): Counts {
-    const counts = { unsaved: this.#edits.size, memory: 0, device: 0, sent: 0, refused: 0 };
-    for (const edit of this.#edits.values()) counts[stateOf(edit)] += 1;
+    const counts = { unsaved: this.#edits.size, memory: 0, device: 0, sent: 0, refused: 0, kept: 0 };
+    for (const edit of this.#edits.values()) {
+      counts[stateOf(edit)] += 1;
+      if (edit.isKept) counts.kept += 1;
+    }
     return counts;
   }
 

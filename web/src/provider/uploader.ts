@@ -65,7 +65,7 @@ export class Uploader {
       if (batch.length > 1) {
         for (const edit of batch) await this.#send([edit], signal);
       } else {
-        log.refuse(first.key, error.problem.reason);
+        log.refuse(first.key, error.problem.reason, error.problem.name === KEPT_APART);
         changed();
       }
     }
@@ -81,9 +81,12 @@ export class Uploader {
     }
     // Kept apart by the server until an owner has looked at it: it stays here as well.
     const why = typeof reason === 'string' ? reason : 'the server keeps it apart until somebody has looked at it';
-    throw new HttpError({ status: answer.status, name: 'kept-apart', reason: why });
+    throw new HttpError({ status: answer.status, name: KEPT_APART, reason: why });
   }
 }
+
+/** No problem of the server's: its word that it keeps an edit for an owner. */
+const KEPT_APART = 'kept-apart';
 
 /** Whether the server speaks of what was sent rather than of who sends, or of itself. */
 function isAboutTheEdit({ status, name }: Problem): boolean {

@@ -11,6 +11,7 @@ import type { DeviceState } from '../provider/persistence.ts';
 import type { ProviderState } from '../provider/policy.ts';
 import { MADE_ANEW, MapweaveProvider } from '../provider/provider.ts';
 import type { Identity } from './identity.ts';
+import { Refusals } from './refusals.ts';
 import { currentToken } from './token.ts';
 
 /** How things stand between this page and its server. */
@@ -21,8 +22,8 @@ export interface ConnectionState {
 }
 
 export interface SessionEvents {
-  /** The server refused an edit, with its reason. */
-  denied: (reason: string) => void;
+  /** The server does not take edits: why, in words. */
+  refused: (why: string) => void;
   undoChanged: () => void;
 }
 
@@ -51,7 +52,11 @@ export class MapSession {
       awareness,
       ...(token === null ? {} : { token }),
     });
-    this.provider.on('denied', ({ reason }) => events.denied(reason));
+    const refusals = new Refusals();
+    this.provider.on('edits', ({ counts }) => {
+      const why = counts.refused > 0 ? refusals.news(this.provider.pending()) : null;
+      if (why !== null) events.refused(why);
+    });
     this.provider.on('state', (state) => {
       if (state.kind === 'closed' && state.code === MADE_ANEW) void this.#beginAnew();
     });

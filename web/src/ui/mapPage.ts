@@ -30,7 +30,7 @@ export async function showMap(root: HTMLElement, name: string): Promise<void> {
 /** The page is made after the session, which speaks up only later. */
 let page: MapPage | null = null;
 const sessionEvents = {
-  denied: (reason: string) => page?.say(`The server refused an edit: ${reason}`),
+  refused: (why: string) => page?.say(why),
   undoChanged: () => page?.showUndo(),
 };
 

@@ -8,7 +8,7 @@ const offline = { kind: 'offline', reason: 'no server' } as const;
 
 const state = (link: ConnectionState['link'], edits: Partial<Counts> = {}): ConnectionState => ({
   link,
-  edits: { unsaved: 0, memory: 0, device: 0, sent: 0, refused: 0, ...edits },
+  edits: { unsaved: 0, memory: 0, device: 0, sent: 0, refused: 0, kept: 0, ...edits },
   device: { kind: 'ok' },
 });
 
@@ -16,6 +16,13 @@ test('"saved" is said only when nothing waits for the server’s disk', () => {
   expect(statusText(state(live)).text).toBe('Saved');
   expect(statusText(state(live, { unsaved: 2, sent: 2 })).text).toBe('Saving…');
   expect(statusText(state(live, { unsaved: 1, refused: 1 })).text).toBe('1 edit refused');
+});
+
+test('edits that wait for an owner are told apart from those that are refused', () => {
+  const waiting = statusText(state(live, { unsaved: 2, refused: 2, kept: 2 }));
+  expect(waiting).toMatchObject({ tone: 'busy', text: '2 edits for an owner' });
+  expect(waiting.detail).toContain('safe with the server');
+  expect(statusText(state(live, { unsaved: 2, refused: 2, kept: 1 })).text).toBe('2 edits refused');
 });
 
 test('offline says how many edits wait, and whether they survive this page', () => {

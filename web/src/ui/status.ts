@@ -37,6 +37,13 @@ export function statusText({ link, edits, device }: ConnectionState): StatusText
       return { tone: 'bad', text: 'Closed by the server', detail: refusal(link.code, link.reason) };
     case 'live': {
       const way = link.over === 'http' ? ` Over plain HTTP: ${link.reason}.` : '';
+      if (edits.kept > 0 && edits.kept === edits.refused)
+        return {
+          tone: 'busy',
+          text: `${count(edits.kept, 'edit')} for an owner`,
+          detail:
+            'You may not edit this map any more. What you changed is safe with the server; an owner decides whether it goes in.',
+        };
       if (edits.refused > 0)
         return {
           tone: 'bad',

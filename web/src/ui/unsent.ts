@@ -59,7 +59,8 @@ export class Unsent {
       ['only in this page', counts.memory],
       ['on this device', counts.device],
       ['sent, not yet on the server’s disk', counts.sent],
-      ['refused by the server', counts.refused],
+      ['kept by the server until an owner decides', counts.kept],
+      ['refused by the server', counts.refused - counts.kept],
     ] as const;
     const reasons = new Set(this.#session.provider.pending().flatMap(({ reason }) => reason || []));
     const lines = [
