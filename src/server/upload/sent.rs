@@ -26,8 +26,10 @@ pub struct Sent {
 /// Takes what a request brings.
 pub fn sent() -> impl Filter<Extract = (Sent,), Error = Rejection> + Clone {
     warp::header::headers_cloned()
+        // A media type that is no text is wrong as a header before it is as a type.
+        .and(warp::header::optional("content-type"))
         .and(warp::body::stream())
-        .map(Sent::new)
+        .map(|headers, _: Option<String>, body| Sent::new(headers, body))
 }
 
 impl Sent {
