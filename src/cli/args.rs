@@ -8,8 +8,7 @@ use mapweave_proto::MapName;
 use super::target::ServerUrl;
 use super::token::Lifetime;
 use crate::auth::{Algorithm, MapPattern, Role, Secret};
-use crate::config::{self, Given, Purpose};
-use crate::relay::upstream::UpstreamUrl;
+use crate::config::{self, Given, Purpose, UpstreamUrl};
 use crate::tls::Fingerprint;
 
 /// Collaborative geodata for people whose network fails: a server, and commands on its maps.

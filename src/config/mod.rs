@@ -4,6 +4,7 @@
 //! which reports everything that is wrong at once, each with its key and where it came from. Each setting is
 //! declared once, in [`settings`]: field, meaning, default and bounds. `docs/configuration.md` is written from it.
 
+mod address;
 mod environment;
 mod load;
 mod parse;
@@ -11,6 +12,7 @@ mod problem;
 mod reference;
 mod settings;
 
+pub use address::UpstreamUrl;
 pub use environment::{Environment, FixedEnvironment, SystemEnvironment, VARIABLE_PREFIX};
 pub use load::{CONFIG_BYTES_MAX, DEFAULT_FILE, Given, Purpose};
 pub use parse::Rule;

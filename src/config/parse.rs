@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use super::address::UpstreamUrl;
 use crate::auth::{MapPattern, SECRET_BYTES_MIN, Secret};
-use crate::relay::upstream::UpstreamUrl;
 
 /// A value as it was given, before anybody knows what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use mapweave_proto::limits::{
 };
 use mapweave_storage::PAYLOAD_BYTES_MAX;
 
+use super::address::UpstreamUrl;
 use super::parse::{Raw, Rule, Setting};
 use crate::auth::{MapPattern, Role, Secret};
-use crate::relay::upstream::UpstreamUrl;
 use crate::room::HELD_EXPIRY_MS;
 
 const KIB: u64 = 1 << 10;

@@ -1,38 +1,40 @@
 //! Carries a [`Link`] over a WebSocket: reads, writes, does what the link asks, until the socket or the link ends.
 
+mod taking;
+mod wire;
+
 use std::future::Future;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
-use futures_util::{FutureExt, SinkExt, StreamExt};
-use mapweave_proto::{Access, DocId, Seq};
+use futures_util::stream::{FuturesUnordered, SplitStream};
+use futures_util::{FutureExt, StreamExt};
+use mapweave_proto::{DocId, Seq};
 use mapweave_storage::StoreError;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 
-use super::batch::{UNPACKED_BYTES_MAX, compress, decompress, unpack};
+use super::Relay;
+use super::batch::compress;
 use super::intake::Interrupted;
 use super::link::{Allow, Link, LinkError, ReadRecords, Task};
-use super::message::{Content, MESSAGE_BYTES_MAX, Message, Outcome};
+use super::message::{Message, Outcome};
 use super::outlet::{local_map, read, state, vector};
 use super::pace::Pace;
 use super::status::Post;
-use super::{Relay, Revoked};
-use crate::room::Foreign;
+use taking::take;
+pub use wire::{Counted, socket_config};
+use wire::{hear, write};
 
 /// How often a quiet connection says that it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -124,15 +126,6 @@ impl Ended {
             Self::Closed(_) | Self::Socket(_) | Self::Silent => None,
         }
     }
-}
-
-/// How sockets of relays are set up: their messages are small.
-pub fn socket_config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX))
-        .read_buffer_size(64 << 10)
-        .write_buffer_size(0)
 }
 
 /// What one of the link's tasks came to.
@@ -437,152 +430,5 @@ impl Link {
         if let Some(map) = local_map(relay.store().as_ref(), doc) {
             self.map(map);
         }
-    }
-}
-
-/// Takes in a batch.
-async fn take(
-    relay: &Relay,
-    content: Content,
-    into: super::Into,
-    packed: Bytes,
-    hash: [u8; 16],
-    via: String,
-) -> Result<Outcome, Interrupted> {
-    let update_bytes_max = relay.update_bytes_max;
-    let from = via.clone();
-    let unpacked = tokio::task::spawn_blocking(move || {
-        let mut found = [0; 16];
-        blake3::Hasher::new()
-            .update(&packed)
-            .finalize_xof()
-            .fill(&mut found);
-        if found != hash {
-            return Err("its bytes are not those that were named".to_owned());
-        }
-        match content {
-            Content::Records => unpack(&packed, &from, update_bytes_max)
-                .map(|records| (records, Bytes::new()))
-                .map_err(|error| error.to_string()),
-            Content::State => decompress(&packed, UNPACKED_BYTES_MAX)
-                .map(|update| (Vec::new(), update))
-                .map_err(|error| error.to_string()),
-        }
-    });
-    let unpacked = unpacked.await.map_err(|error| Interrupted {
-        why: error.to_string(),
-    })?;
-    match (content, unpacked) {
-        (_, Err(why)) => Ok(Outcome::Refused(why)),
-        (Content::Records, Ok((records, _))) => {
-            metrics::counter!("mapweave_relay_received_records_total")
-                .increment(records.len() as u64);
-            let records = records.into_iter();
-            let records = records.map(|record| by_rights(record, &relay.revoked));
-            relay.intake.take(&into, records.collect()).await
-        }
-        (Content::State, Ok((_, update))) => {
-            // It does not say whose it is: where rights were taken back, an owner has to look at it.
-            let access = if (relay.revoked)(None, 0) {
-                Access::Quarantine
-            } else {
-                Access::ReadWrite
-            };
-            relay.intake.repair(&into, update, access, &via).await?;
-            Ok(Outcome::Taken)
-        }
-    }
-}
-
-/// What was written by somebody who may not edit any more is to be looked at by an owner.
-fn by_rights(record: Foreign, revoked: &Revoked) -> Foreign {
-    let at_ms = record.origin.relayed.as_ref().map_or(0, |r| r.at_ms);
-    let user = &record.origin.user;
-    let access = if !user.is_empty() && revoked(Some(user), at_ms / 1_000) {
-        Access::Quarantine
-    } else {
-        Access::ReadWrite
-    };
-    Foreign { access, ..record }
-}
-
-/// Reads the next frame, at the pace.
-///
-/// # Cancel safety
-/// Safe: what was read in part is kept in the stream.
-async fn hear<S>(
-    stream: &mut SplitStream<WebSocketStream<S>>,
-    pace: &Pace,
-) -> Option<Result<Frame, SocketError>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    pace.ready().await;
-    stream.next().await
-}
-
-/// Writes frames as they come, at the pace.
-async fn write<S>(
-    mut sink: SplitSink<WebSocketStream<S>, Frame>,
-    mut frames: mpsc::Receiver<Frame>,
-    mut pace: Pace,
-) -> Result<(), SocketError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(frame) = frames.recv().await {
-        pace.ready().await;
-        let bytes = frame.len();
-        sink.send(frame).await?;
-        pace.passed(bytes);
-        metrics::counter!("mapweave_relay_sent_bytes_total").increment(bytes as u64);
-    }
-    Ok(())
-}
-
-/// A stream that counts what is read, so that a slow message is told from a dead connection.
-#[derive(Debug)]
-pub struct Counted<S> {
-    stream: S,
-    read_bytes: Arc<AtomicU64>,
-}
-
-impl<S> Counted<S> {
-    /// Nothing read yet.
-    pub fn new(stream: S) -> Self {
-        let read_bytes = Arc::default();
-        Self { stream, read_bytes }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let read = buf.filled().len().saturating_sub(before);
-        self.read_bytes.fetch_add(read as u64, Relaxed);
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

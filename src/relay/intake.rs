@@ -330,14 +330,18 @@ async fn judge(
         cache: loaded.cache,
         head: loaded.head,
         exists: loaded.head > Seq::ZERO,
-        known: exchange.known,
         tail: loaded.tail,
         update_bytes: 0,
     };
     let mut core = Core::new(start, CoreOptions::default());
     let mut fx = Effects::default();
     let ticket = Ticket(0);
-    core.handle(0, Input::Relay { ticket, records }, &mut fx);
+    let relay = Input::Relay {
+        ticket,
+        records,
+        durable: exchange.known,
+    };
+    core.handle(0, relay, &mut fx);
     let refused = fx.replies.into_iter().find_map(|(_, answer)| answer.err());
     Ok((fx.append, refused))
 }

@@ -2,16 +2,13 @@
 //!
 //! Start at [`keep`] for a server and at [`once`] for a command.
 
-use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
@@ -29,7 +26,7 @@ use super::connection::{self, Counted, Ended, Terms, Until, socket_config};
 use super::link::Allow;
 use super::status::{Post, Way};
 use crate::auth::{MapPattern, Secret};
-use crate::config::Config;
+use crate::config::{Config, UpstreamUrl};
 use crate::tls::{Trust, client_config};
 
 /// How long a connection may take to be made.
@@ -46,9 +43,6 @@ const STEADY: Duration = Duration::from_secs(30);
 
 /// How often a command tries in a row without getting anywhere.
 const ATTEMPTS_MAX: u32 = 6;
-
-/// Where every server listens for relays.
-const PATH: &str = "/sync";
 
 /// Slowest pace, in bytes a second.
 const PACE_MIN: u64 = 4 << 10;
@@ -68,16 +62,6 @@ pub struct Upstream {
     pub bytes_per_s: Option<u64>,
     /// Whom to trust behind `https://`.
     pub trust: Trust,
-}
-
-/// The address of another Mapweave, as `https://maps.example.org` or `http://10.0.0.1:8080`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamUrl {
-    secure: bool,
-    host: String,
-    port: u16,
-    /// The path of the server behind a proxy, without a slash at its end.
-    base: String,
 }
 
 /// Why there is no connection.
@@ -116,47 +100,6 @@ pub enum UpstreamError {
     /// It was there, and ended.
     #[error(transparent)]
     Ended(#[from] Ended),
-}
-
-impl FromStr for UpstreamUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| {
-            format!(
-                "{text:?} is no address of a server ({why}): write https://HOST or http://HOST:PORT"
-            )
-        };
-        let uri: Uri = text.trim().parse().map_err(|_| wrong("it is no URL"))?;
-        let secure = match uri.scheme_str() {
-            Some("https" | "wss") => true,
-            Some("http" | "ws") => false,
-            _ => return Err(wrong("it begins with neither https:// nor http://")),
-        };
-        if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
-            return Err(wrong("it holds a user; give a token instead"));
-        }
-        if uri.query().is_some() {
-            return Err(wrong("it has a query; give the token in a file"));
-        }
-        let host = uri.host().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| wrong("it has no host"))?.to_owned();
-        let usual = if secure { 443 } else { 80 };
-        let path = uri.path().trim_end_matches('/');
-        Ok(Self {
-            secure,
-            host,
-            port: uri.port_u16().unwrap_or(usual),
-            base: path.strip_suffix(PATH).unwrap_or(path).to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.base)
-    }
 }
 
 /// Where a token is.
@@ -222,13 +165,10 @@ impl Upstream {
     }
 
     async fn open(&self) -> io::Result<Box<dyn Io>> {
-        let UpstreamUrl {
-            secure, host, port, ..
-        } = &self.url;
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((bare, *port)).await?;
+        let bare = self.url.bare_host();
+        let stream = TcpStream::connect((bare, self.url.port())).await?;
         stream.set_nodelay(true)?;
-        if !*secure {
+        if !self.url.is_secure() {
             return Ok(Box::new(stream));
         }
         let config = client_config(&self.trust).map_err(io::Error::other)?;
@@ -248,9 +188,8 @@ impl Upstream {
                 .open()
                 .await
                 .map_err(|error| unreachable(error.to_string()))?;
-            let scheme = if url.secure { "wss" } else { "ws" };
-            let target = format!("{scheme}://{}:{}{}{PATH}", url.host, url.port, url.base);
-            let mut request = target
+            let mut request = url
+                .socket()
                 .into_client_request()
                 .map_err(|error| unreachable(error.to_string()))?;
             if let Some(value) = self.token.header()? {
@@ -413,30 +352,6 @@ fn jittered(pause: Duration) -> Duration {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_read_as_people_write_them() {
-        for (text, expected) in [
-            ("https://maps.example.org", "https://maps.example.org:443"),
-            ("http://10.0.0.1:8080/", "http://10.0.0.1:8080"),
-            ("wss://a.b/maps/sync", "https://a.b:443/maps"),
-            ("http://[::1]:8080", "http://[::1]:8080"),
-        ] {
-            let url: UpstreamUrl = text.parse().unwrap();
-            assert_eq!(url.to_string(), expected);
-        }
-        for text in [
-            "",
-            "maps.example.org",
-            "ftp://a",
-            "http://",
-            "http://u@a",
-            "http://a/?token=x",
-        ] {
-            let why = text.parse::<UpstreamUrl>().unwrap_err();
-            assert!(why.contains("https://HOST"), "{why}");
-        }
-    }
 
     #[test]
     fn a_refusal_is_told_in_its_own_words_without_tricks() {

@@ -91,7 +91,8 @@ pub struct Core {
     turn: Vec<(Option<SessionId>, Scanned)>,
     /// The server's own updates that connections have not heard of, with their places in the log.
     authored: VecDeque<(Seq, Scanned)>,
-    /// What the log holds of other stores' logs, on its way to disk or there.
+    /// What the log holds of all logs: the durable part as of the last [`Input::Relay`], and what this room has put on
+    /// its way there.
     known: Known,
     log: LogPosition,
     waiting: VecDeque<Waiting>,
@@ -125,8 +126,6 @@ pub struct Start {
     pub head: Seq,
     /// Whether the log has a first record.
     pub exists: bool,
-    /// What the log holds of other stores' logs.
-    pub known: Known,
     /// Records and bytes that follow the newest snapshot.
     pub tail: (u64, u64),
     /// Bytes of state and records that were loaded.
@@ -142,7 +141,6 @@ impl Core {
             cache,
             head,
             exists,
-            known,
             tail,
             update_bytes,
         } = start;
@@ -169,7 +167,7 @@ impl Core {
             early: BTreeMap::new(),
             turn: Vec::new(),
             authored: VecDeque::new(),
-            known,
+            known: Known::default(),
             log,
             waiting: VecDeque::new(),
             whole: None,
@@ -224,7 +222,14 @@ impl Core {
                 writing,
                 origin,
             } => self.author(ticket, writing, &origin, fx),
-            Input::Relay { ticket, records } => self.relay(now_ms, ticket, records, fx),
+            Input::Relay {
+                ticket,
+                records,
+                durable,
+            } => {
+                self.known.join(&durable);
+                self.relay(now_ms, ticket, records, fx);
+            }
             Input::Create { ticket, origin } => self.create(ticket, &origin, fx),
             Input::Settle { ticket } => self.wait(Waiter::Ticket(ticket), fx),
             Input::HearNotices(session) => self.hear_notices(session, true, fx),

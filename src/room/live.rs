@@ -80,10 +80,6 @@ impl Room {
             cache,
             head,
             exists: head > Seq::ZERO,
-            known: store
-                .exchange(shared.doc)
-                .map(|exchange| exchange.known)
-                .unwrap_or_default(),
             tail,
             update_bytes,
         };
@@ -196,9 +192,12 @@ impl Room {
         records: u64,
         appended: Result<Appended, StoreError>,
     ) -> Result<(), End> {
-        let last = appended
-            .map_err(|error| End::StoreFailed(error.to_string()))?
-            .last;
+        let last = match appended {
+            Ok(appended) => appended.last,
+            // It came in beside this room, which does not know of it: the next one will.
+            Err(error @ StoreError::Held { .. }) => return Err(End::Broken(error.to_string())),
+            Err(error) => return Err(End::StoreFailed(error.to_string())),
+        };
         let mut fx = Effects::default();
         self.core
             .handle(now_ms, Input::Durable { records, last }, &mut fx);

@@ -16,8 +16,8 @@ use mapweave_proto::{
     scan,
 };
 use mapweave_storage::{
-    Appended, Exchange, Head, Health, HealthWatch, Identity, Kind, MapEntry, MemoryLog, NewRecord,
-    Origin, Permit, Record, Report, Snapshot, StoreError, UpdateLog,
+    Appended, Exchange, Head, Health, HealthWatch, Identity, Kind, LogId, MapEntry, MemoryLog,
+    NewRecord, Origin, Permit, Record, Relayed, Report, Snapshot, StoreError, UpdateLog,
 };
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -465,4 +465,79 @@ async fn what_was_given_up_stays_so_however_the_map_is_loaded() {
             .sum::<u64>(),
         1
     );
+}
+
+/// A record as a relay hands it on.
+fn handed_on(log: LogId, seq: u64, update: &Scanned) -> Foreign {
+    let relayed = Relayed {
+        log,
+        seq: Seq(seq),
+        at_ms: 5,
+        via: "truck".into(),
+    };
+    Foreign {
+        kind: Kind::Update,
+        origin: Arc::new(Origin {
+            relayed: Some(relayed),
+            ..Origin::default()
+        }),
+        update: Some(update.clone()),
+        access: Access::ReadWrite,
+    }
+}
+
+#[tokio::test]
+async fn an_own_record_that_comes_back_round_a_ring_is_in_the_log_once() {
+    let store = Gated::new();
+    let doc = existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    // Written while the room is live, and so no part of what it was loaded with.
+    let update = edit(9, 2);
+    let seq = room.submit(update.clone(), Arc::default()).await.unwrap();
+    let Identity { store: id, epoch } = store.identity();
+    let own = LogId {
+        store: id,
+        epoch,
+        doc,
+    };
+    let back = handed_on(own, seq.0, &update);
+    assert_eq!(room.relay(vec![back]).await.unwrap(), seq);
+    assert_eq!(store.head(doc).unwrap().unwrap().last, seq);
+}
+
+#[tokio::test]
+async fn a_room_beside_which_a_record_came_in_is_loaded_anew_and_knows_of_it() {
+    let store = Gated::new();
+    let doc = existing_map(&store).await;
+    let rooms = rooms(&store);
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    let elsewhere = LogId {
+        store: [7; 16],
+        epoch: 1,
+        doc,
+    };
+    let record = handed_on(elsewhere, 3, &edit(9, 2));
+    room.summary().await.unwrap();
+    // The room has judged the record and waits for room in the store's queue; another writer is faster.
+    store.permits.send_replace(false);
+    let mut relaying = pin!(room.relay(vec![record.clone()]));
+    for _ in 0..100 {
+        assert!(poll!(&mut relaying).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let beside = NewRecord {
+        kind: Kind::Update,
+        origin: record.origin.clone(),
+        payload: edit(9, 2).bytes().clone(),
+    };
+    store.log.append(doc, vec![beside]).await.unwrap();
+    store.permits.send_replace(true);
+    assert!(matches!(
+        relaying.await,
+        Err(RequestError::Unavailable { .. })
+    ));
+    let room = rooms.enter(&name(), IfUnknown::Refuse).unwrap();
+    assert_eq!(room.relay(vec![record]).await.unwrap(), Seq(3));
+    assert_eq!(store.head(doc).unwrap().unwrap().last, Seq(3));
 }

@@ -132,12 +132,16 @@ impl MapState {
         }
     }
 
+    /// Whether record `seq` of `log` is in this log, the one of map `doc` of store `store`.
+    fn holds(&self, store: [u8; 16], doc: DocId, log: &LogId, seq: Seq) -> bool {
+        self.known.holds(log, seq) || *log == first_life(store, doc) && seq <= self.native
+    }
+
     /// What relays have to know of the map `doc` of store `store`.
     pub(crate) fn exchange(&self, store: [u8; 16], doc: DocId) -> Exchange {
         let mut known = self.known.clone();
         if self.native > Seq::ZERO {
-            let epoch = FIRST_EPOCH;
-            known.raise(LogId { store, epoch, doc }, self.native);
+            known.raise(first_life(store, doc), self.native);
         }
         Exchange {
             name: self.name.clone(),
@@ -158,6 +162,12 @@ impl MapState {
             head: self.head.clone(),
         })
     }
+}
+
+/// The log of map `doc` in the first life of store `store`, whose records bear no name of their own.
+const fn first_life(store: [u8; 16], doc: DocId) -> LogId {
+    let epoch = FIRST_EPOCH;
+    LogId { store, epoch, doc }
 }
 
 /// Whether a record says that its map is there or is not.
@@ -265,6 +275,7 @@ impl Draft {
         let mut placed = Vec::with_capacity(records.len());
         for new in records {
             self.check(base, doc, &state, &new.kind)?;
+            self.check_news(doc, &state, &new.origin)?;
             let NewRecord {
                 kind,
                 origin,
@@ -356,6 +367,18 @@ impl Draft {
             // An update of a deleted map is kept: a session may have been told of it before the deletion.
             _ => Ok(()),
         }
+    }
+
+    /// A log holds each name once, however many connections hand the record on at the same time.
+    fn check_news(&self, doc: DocId, state: &MapState, origin: &Origin) -> Result<(), StoreError> {
+        let Some(Relayed { log, seq, .. }) = &origin.relayed else {
+            return Ok(());
+        };
+        if state.holds(self.identity.store, doc, log, *seq) {
+            let (log, seq) = (*log, *seq);
+            return Err(StoreError::Held { doc, log, seq });
+        }
+        Ok(())
     }
 
     fn check_free(&self, base: &Catalog, doc: DocId, name: &MapName) -> Result<(), StoreError> {

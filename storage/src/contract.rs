@@ -39,6 +39,7 @@ pub fn all<V: Venue>(fresh: impl Fn() -> V) {
     snapshots_are_found_by_place(&fresh());
     the_store_keeps_a_log_of_its_own(&fresh());
     time_never_goes_back(&fresh());
+    a_record_of_another_log_is_stored_once(&fresh());
 }
 
 pub fn name(text: &str) -> MapName {
@@ -84,29 +85,32 @@ pub fn read(
 fn records_read_back_as_they_were_written(venue: &dyn Venue) {
     let log = venue.open();
     let doc = DocId::fresh();
-    let origin = Arc::new(Origin {
-        user: "ü".repeat(TEXT_BYTES_MAX / 2),
-        session: "phone".into(),
-        client: Some((1 << 53) - 1),
-        protocol: Protocol::Hocuspocus,
-        made_at_ms: Some(0),
-        relayed: Some(Relayed {
-            log: LogId {
-                store: [7; 16],
-                epoch: 1 << 40,
-                doc: DocId::from_bytes([8; 16]),
-            },
-            seq: Seq(u64::MAX),
-            at_ms: 5,
-            via: "ö".repeat(TEXT_BYTES_MAX / 2),
-        }),
-    });
+    let origin = |seq| {
+        Arc::new(Origin {
+            user: "ü".repeat(TEXT_BYTES_MAX / 2),
+            session: "phone".into(),
+            client: Some((1 << 53) - 1),
+            protocol: Protocol::Hocuspocus,
+            made_at_ms: Some(0),
+            relayed: Some(Relayed {
+                log: LogId {
+                    store: [7; 16],
+                    epoch: 1 << 40,
+                    doc: DocId::from_bytes([8; 16]),
+                },
+                seq: Seq(seq),
+                at_ms: 5,
+                via: "ö".repeat(TEXT_BYTES_MAX / 2),
+            }),
+        })
+    };
     let mut news = vec![created("a/b")];
     for size in [0, 1, 100, 3_800, 3_900, 4_000, 4_100, 70_000, 3 << 20] {
         let payload = Bytes::from(vec![size as u8; size]);
         news.push(NewRecord {
             kind: Kind::Update,
-            origin: Arc::clone(&origin),
+            // Ends at the last place that there can be.
+            origin: origin(u64::MAX - (3 << 20) + size as u64),
             payload,
         });
     }
@@ -162,6 +166,59 @@ fn records_read_back_as_they_were_written(venue: &dyn Venue) {
     check(&*log);
     drop(log);
     check(&*venue.open());
+}
+
+fn a_record_of_another_log_is_stored_once(venue: &dyn Venue) {
+    let log = venue.open();
+    let (doc, other) = (DocId::fresh(), DocId::fresh());
+    let identity = log.identity();
+    let log_of = |store, doc| LogId {
+        store,
+        epoch: identity.epoch,
+        doc,
+    };
+    let (elsewhere, own) = (log_of([7; 16], doc), log_of(identity.store, doc));
+    let named = |log, seq| {
+        let relayed = Relayed {
+            log,
+            seq: Seq(seq),
+            at_ms: 5,
+            via: "truck".into(),
+        };
+        NewRecord {
+            kind: Kind::Update,
+            origin: Arc::new(Origin {
+                relayed: Some(relayed),
+                ..Origin::default()
+            }),
+            payload: Bytes::from_static(b"an edit"),
+        }
+    };
+    let append = |doc, records| block_on(log.append(doc, records));
+    append(doc, vec![created("once"), update("own")]).unwrap();
+    append(other, vec![created("once too")]).unwrap();
+    // By two connections at once: neither waits for the other's answer.
+    let first = log.append(doc, vec![named(elsewhere, 3)]);
+    let second = log.append(doc, vec![update("beside it"), named(elsewhere, 3)]);
+    assert_eq!(block_on(first).unwrap().last, Seq(3));
+    let held = |log, seq| StoreError::Held {
+        doc,
+        log,
+        seq: Seq(seq),
+    };
+    let refused = |answer: Result<_, StoreError>, error: StoreError| {
+        assert_eq!(answer.unwrap_err().to_string(), error.to_string());
+    };
+    refused(block_on(second), held(elsewhere, 3));
+    // What lies before it was held with it, and what this log was the first to store has its place.
+    refused(append(doc, vec![named(elsewhere, 2)]), held(elsewhere, 2));
+    refused(append(doc, vec![named(own, 2)]), held(own, 2));
+    let twice = vec![named(elsewhere, 9), named(elsewhere, 9)];
+    refused(append(doc, twice), held(elsewhere, 9));
+    append(doc, vec![named(elsewhere, 4)]).unwrap();
+    append(other, vec![named(elsewhere, 3), named(own, 2)]).unwrap();
+    let kept = read_all(&*log, doc).unwrap();
+    assert_eq!(kept.len(), 4, "{kept:?}");
 }
 
 fn places_are_in_the_order_of_calls(venue: &dyn Venue) {

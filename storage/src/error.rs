@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use mapweave_proto::{DocId, MapName, Seq};
 
+use crate::LogId;
+
 /// A place on disk that does not hold what was written there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -97,6 +99,16 @@ pub enum StoreError {
         name: MapName,
         /// Who bears it.
         by: DocId,
+    },
+    /// A record of another log that this map's log holds already, durably or on its way there.
+    #[error("record {seq} of another store's map {} is in the log of map {doc} already, and need not be stored again", log.doc)]
+    Held {
+        /// The map.
+        doc: DocId,
+        /// The log that gave the record its name.
+        log: LogId,
+        /// Its place there.
+        seq: Seq,
     },
     /// More than fits.
     #[error("{what} has at most {max}, this one has {size}")]

@@ -68,7 +68,8 @@ pub trait UpdateLog: Send + Sync + 'static {
     /// awaited: the place in the queue is taken before this method returns. Never blocks, however long the
     /// queue is: whoever appends what others send takes a [`Permit`] from [`UpdateLog::reserve`] first.
     ///
-    /// A map comes into being by a first record of kind [`crate::Kind::Created`].
+    /// A map comes into being by a first record of kind [`crate::Kind::Created`]. A log holds each record of another
+    /// log once: this is the one place that sees all who append, so it refuses a second with [`StoreError::Held`].
     ///
     /// # Errors
     /// The records are not acknowledged and the store refuses further writes until [`UpdateLog::health`] is

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mapweave_proto::{Access, Scanned, Seq, SessionId, ToRoom};
-use mapweave_storage::Origin;
+use mapweave_storage::{Known, Origin};
 
 use super::Foreign;
 use crate::room::presence::Shown;
@@ -83,6 +83,8 @@ pub enum Input {
         ticket: Ticket,
         /// The records, in the order of the log that they were read from.
         records: Vec<Foreign>,
+        /// What the map's log holds durably by now. Its own records are in it: they may come back by another way.
+        durable: Known,
     },
     /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
     Create {

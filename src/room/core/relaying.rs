@@ -141,7 +141,6 @@ mod tests {
             cache: StateCache::default(),
             head,
             exists,
-            known: Known::default(),
             tail: (0, 0),
             update_bytes: 0,
         };
@@ -181,9 +180,18 @@ mod tests {
     }
 
     fn relay(core: &mut Core, records: Vec<Foreign>) -> Effects {
+        relay_onto(core, records, Known::default())
+    }
+
+    /// Where the log holds `durable` by then.
+    fn relay_onto(core: &mut Core, records: Vec<Foreign>, durable: Known) -> Effects {
         let mut fx = Effects::default();
-        let ticket = Ticket(1);
-        core.handle(0, Input::Relay { ticket, records }, &mut fx);
+        let input = Input::Relay {
+            ticket: Ticket(1),
+            records,
+            durable,
+        };
+        core.handle(0, input, &mut fx);
         core.end_turn(0, &mut fx);
         fx
     }
@@ -218,6 +226,22 @@ mod tests {
         let (records, last) = (3, Seq(3));
         core.handle(0, Input::Durable { records, last }, &mut fx);
         assert!(matches!(fx.replies[..], [(_, Ok(Seq(3))), (_, Ok(Seq(3)))]));
+    }
+
+    #[test]
+    fn a_record_that_the_log_got_by_another_way_meanwhile_leaves_none() {
+        let (mut core, all) = (core(true), updates(2));
+        // On its way to the log, and so not in what is durable.
+        relay(&mut core, vec![record(2, Kind::Update, Some(&all[0]))]);
+        let again = vec![
+            record(2, Kind::Update, Some(&all[0])),
+            record(3, Kind::Update, Some(&all[0])),
+            record(4, Kind::Restored, None),
+            record(5, Kind::Update, Some(&all[1])),
+        ];
+        let durable = Known::from_iter([(THERE, Seq(4))]);
+        let fx = relay_onto(&mut core, again, durable);
+        assert_eq!(kept(&fx.append), [("update", Some(5))]);
     }
 
     #[test]

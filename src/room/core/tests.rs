@@ -17,7 +17,6 @@ fn core() -> Core {
         cache: StateCache::default(),
         head: Seq::ZERO,
         exists: false,
-        known: mapweave_storage::Known::default(),
         tail: (0, 0),
         update_bytes: 0,
     };

@@ -110,10 +110,14 @@ impl Room {
                 let _ = reply.send(Ok(beginning));
                 return;
             }
-            Request::Relay { records, reply } => Input::Relay {
-                ticket: self.ticket(reply),
-                records,
-            },
+            Request::Relay { records, reply } => {
+                let exchange = self.store.exchange(self.doc);
+                Input::Relay {
+                    ticket: self.ticket(reply),
+                    records,
+                    durable: exchange.map(|exchange| exchange.known).unwrap_or_default(),
+                }
+            }
             Request::Create { origin, reply } => Input::Create {
                 ticket: self.ticket(reply),
                 origin,

@@ -31,7 +31,6 @@ impl Played {
             exists: false,
             tail: (0, 0),
             update_bytes: 0,
-            known: mapweave_storage::Known::default(),
         };
         Self {
             core: Core::new(start, CoreOptions::default()),
