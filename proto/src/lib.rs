@@ -53,8 +53,8 @@ pub use error::{CloseReason, DecodeError, Fault, Malformed, TERMINAL_CODES, TOO_
 pub use id::{ClientId, DocId, MAP_NAME_BYTES_MAX, MapName, NameError, Seq, SessionId};
 pub use message::Message;
 pub use session::{
-    Access, Effect, Event, Granted, LaneId, Phase, Refusal, Session, SessionLimits, SocketClose,
-    SocketEffect, SocketEvent, Switchboard, ToRoom,
+    Access, Bucket, Effect, Event, Granted, LaneId, Phase, Refusal, Session, SessionLimits,
+    SocketClose, SocketEffect, SocketEvent, Switchboard, ToRoom,
 };
 pub use state_vector::StateVector;
 pub use unsent::{

@@ -3,7 +3,7 @@
 /// A bucket of tokens that refills by the millisecond and may run into debt: what was received is always
 /// handled, and the peer waits until the debt is paid.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     per_s: u64,
     burst: u64,
     /// Thousandths of a token, so that nothing is lost to rounding.
@@ -12,8 +12,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket.
-    pub(super) fn new(per_s: u64, burst: u64) -> Self {
+    /// A full bucket that gains `per_s` (at least 1) a second, up to `burst`.
+    pub fn new(per_s: u64, burst: u64) -> Self {
         Self {
             per_s: per_s.max(1),
             burst,
@@ -22,8 +22,9 @@ impl Bucket {
         }
     }
 
-    /// Takes `amount` and says when the debt, if there is one, will be paid.
-    pub(super) fn take(&mut self, now_ms: u64, amount: u64) -> Option<u64> {
+    /// Takes `amount` and says when the debt, if there is one, will be paid, on the clock of `now_ms`. An amount of 0 only
+    /// asks.
+    pub fn take(&mut self, now_ms: u64, amount: u64) -> Option<u64> {
         let passed = now_ms.saturating_sub(self.filled_ms.unwrap_or(now_ms));
         self.filled_ms = Some(now_ms.max(self.filled_ms.unwrap_or(0)));
         let full = i128::from(self.burst) * 1000;
