@@ -128,7 +128,8 @@ async fn disturbed(part: Duration) -> Value {
     let again = crowd.work(part).await;
     rows.push(row("nobody, again", &again, &undisturbed, &server));
     drop(crowd);
-    server.stop().await;
+    server.terminate();
+    assert_eq!(server.gone().await, Some(0));
     println!("goal: p99 at most {GOAL} times the undisturbed one\n");
     Value::from(rows)
 }

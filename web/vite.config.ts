@@ -13,5 +13,10 @@ export default defineConfig({
   server: {
     proxy: { '/api': 'http://127.0.0.1:8080', '/ws': { target: 'ws://127.0.0.1:8080', ws: true } },
   },
-  test: { environment: 'node', include: ['src/**/*.test.ts', 'scripts/**/*.test.mjs'] },
+  test: {
+    environment: 'node',
+    include: ['src/**/*.test.ts', 'scripts/**/*.test.mjs'],
+    // Laws over many random cases take their time on a slow and busy machine.
+    testTimeout: 120_000,
+  },
 } as Parameters<typeof defineConfig>[0]);

@@ -27,14 +27,16 @@ pub enum Kind {
     Asking,
     /// Sends updates that build on others which never come.
     Gaps,
-    /// Sends bodies byte by byte, and listens to events without reading.
+    /// Sends bodies byte by byte.
     Slow,
+    /// Listens to events without reading.
+    Listening,
     /// Writes updates as fast as they are taken.
     Writing,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Deaf,
         Self::Lingering,
         Self::Fragments,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Asking,
         Self::Gaps,
         Self::Slow,
+        Self::Listening,
         Self::Writing,
     ];
 
@@ -55,7 +58,8 @@ impl Kind {
             Self::Presence => "presence without end",
             Self::Asking => "sync requests without end",
             Self::Gaps => "updates with gaps",
-            Self::Slow => "slow bodies, deaf listeners",
+            Self::Slow => "bodies byte by byte",
+            Self::Listening => "events that are not read",
             Self::Writing => "updates at full speed",
         }
     }
@@ -73,6 +77,7 @@ pub async fn run(name: &str, server: Endpoint) {
         Kind::Asking => asking(server).await,
         Kind::Gaps => gaps(server).await,
         Kind::Slow => slow(server).await,
+        Kind::Listening => listening(server).await,
         Kind::Writing => writing(server).await,
     }
 }
@@ -243,6 +248,11 @@ async fn slow(server: Endpoint) {
             }
         }
     };
+    let bodies = (0..50).map(|_| tokio::spawn(body()));
+    futures_util::future::join_all(bodies).await;
+}
+
+async fn listening(server: Endpoint) {
     let listener = || async move {
         let events = Request::get("/api/v1/maps/m/events");
         loop {
@@ -252,13 +262,8 @@ async fn slow(server: Endpoint) {
             while reading.ready(tokio::io::Interest::ERROR).await.is_err() {}
         }
     };
-    let bodies = (0..50).map(|_| tokio::spawn(body()));
     let listeners = (0..50).map(|_| tokio::spawn(listener()));
-    futures_util::future::join(
-        futures_util::future::join_all(bodies),
-        futures_util::future::join_all(listeners),
-    )
-    .await;
+    futures_util::future::join_all(listeners).await;
 }
 
 async fn writing(server: Endpoint) {

@@ -275,7 +275,8 @@ settings! {
         /// How long the other end of a connection may leave unanswered what it is sent before it is taken for gone, in
         /// seconds. A connection on which nothing is sent is asked for a sign of life as often.
         unanswered_s: u64 = 30, Rule::Seconds { min: 5, max: 3_600 };
-        /// How long a client may take for the head of a request, in seconds.
+        /// How long a client may take for the head of a request, in seconds; up to a quarter more, so that those who came
+        /// together do not end together.
         header_timeout_s: u64 = 10, Rule::Seconds { min: 1, max: 600 };
         /// A connection that is closed for good (codes 4400 to 4499) is told so after so long, in seconds: older clients
         /// come back at once whatever the code, and would send again and again what was refused.
@@ -300,6 +301,11 @@ settings! {
         user_bytes_per_second: u64 = 4 * BYTES_PER_S, Rule::Bytes { min: KIB, max: 256 * GIB };
         /// Bytes that one person may send at once after a pause.
         user_bytes_burst: u64 = 4 * BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 256 * GIB };
+        /// Updates a second of one connection that may go to others for long: one update in a map with a hundred others counts
+        /// as a hundred, more if it is large. A connection that causes more is read more slowly.
+        deliveries_per_second: u64 = 16_000, Rule::Count { min: 1, max: 100_000_000 };
+        /// As many as one connection may cause at once after a pause.
+        deliveries_burst: u64 = 32_000, Rule::Count { min: 1, max: 100_000_000 };
         /// What may have arrived of messages and bodies that are not whole yet, over all connections, in bytes. Above it
         /// the connection that holds most is closed, with a code on which it comes back. At least
         /// `limits.frame_bytes_max`.

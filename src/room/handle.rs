@@ -50,6 +50,11 @@ impl RoomHandle {
         self.shared.doc
     }
 
+    /// How many connections are in the map.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
+    }
+
     /// A place in the map for one more connection, if fewer than `places_max` are taken.
     pub fn take_place(&self, places_max: usize) -> Option<RoomPlace> {
         let taken = self

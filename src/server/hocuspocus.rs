@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::quota::Whose;
 use super::socket::{self, Request};
 use super::state::{App, SocketPlace};
-use super::ws::{Door, Entry, Grant, NoEntry, Socket};
+use super::ws::{Deliveries, Door, Entry, Grant, NoEntry, Socket};
 use crate::auth::{Permit, Refused};
 use crate::room::{EnterError, IfUnknown};
 
@@ -50,6 +50,7 @@ async fn run(app: Arc<App>, caller: Caller, place: SocketPlace, on_upgrade: OnUp
         limits: socket::session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
+        deliveries: Deliveries::new(limits),
         rooms: app.rooms.clone(),
         stop: app.stop.clone(),
         door: Guarded(Arc::new(Guard {

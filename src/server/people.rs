@@ -1,10 +1,10 @@
-//! `/api/v1/maps/{map}/people`, `…/presence` and `…/messages`: who is in a map, what a client shows of itself there
-//! whose WebSockets are blocked, and a word to one person.
+//! `/api/v1/maps/{map}/me`, `…/people`, `…/presence` and `…/messages`: who the caller is in a map and who else is
+//! there, what a client shows of itself whose WebSockets are blocked, and a word to one person.
 
 use std::sync::Arc;
 
 use mapweave_proto::{AwarenessUpdate, MapName, SessionId, ToRoom};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -31,6 +31,15 @@ pub struct SessionQuery {
     session: Option<String>,
 }
 
+/// What a caller is in a map.
+#[derive(Debug, Serialize)]
+struct Me {
+    role: Role,
+    /// Edits that wait for an owner to decide about them; told to owners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<usize>,
+}
+
 /// What a client sends to tell one person something.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +54,10 @@ pub fn routes(
     map: impl Filter<Extract = (String,), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> BoxedFilter<(warp::reply::Response,)> {
     let at = |name: &'static str| map.clone().and(warp::path(name)).and(warp::path::end());
+    let me = at("me")
+        .and(methods::get())
+        .and(asked(app))
+        .then(|map, caller, app| answer(me(app, caller, map)));
     let who = at("people")
         .and(methods::get())
         .and(asked(app))
@@ -60,7 +73,27 @@ pub fn routes(
         .then(|map, query, sent, caller, app| answer(show(app, caller, (map, query), sent)));
     let tell = posted("messages")
         .then(|map, query, sent, caller, app| answer(tell(app, caller, (map, query), sent)));
-    first_of([who.boxed(), show.boxed(), tell.boxed()])
+    first_of([me.boxed(), who.boxed(), show.boxed(), tell.boxed()])
+}
+
+/// GET `/api/v1/maps/{map}/me`: what the caller may do in the map, which need not be there yet. An owner is also told
+/// how many edits wait in quarantine.
+async fn me(app: Arc<App>, caller: Caller, segment: String) -> Result<impl Reply, Problem> {
+    let name = map_name(&segment)?;
+    let permit = app.permit(&caller, &name, Role::Viewer).await?;
+    let there = app.rooms.store().map(&name).filter(|map| !map.deleted);
+    let quarantined = match there {
+        Some(_) if permit.role == Role::Owner => {
+            let room = app.rooms.enter(&name, IfUnknown::Refuse)?;
+            Some(room.quarantine().await?.len())
+        }
+        _ => None,
+    };
+    let told = Me {
+        role: permit.role,
+        quarantined,
+    };
+    Ok(warp::reply::json(&told))
 }
 
 /// GET `/api/v1/maps/{map}/people`. A map that is not live has nobody in it, and is not loaded for the question.

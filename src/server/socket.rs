@@ -18,7 +18,7 @@ use super::quota::Whose;
 use super::stalling::Watched;
 use super::state::{App, Places, SocketPlace, map_name};
 use super::stream::Stream;
-use super::ws::{Connection, Pause, Peering, switching_protocols, turn_away};
+use super::ws::{Connection, Deliveries, Pause, Peering, switching_protocols, turn_away};
 use crate::room::{EnterError, IfUnknown};
 
 /// Answers a request for a socket. Whatever is wrong is said before the upgrade, since old clients come back
@@ -132,6 +132,7 @@ async fn run(
         limits: session_limits(&app),
         queue_bytes_max: limits.session_queue_bytes_max,
         unfinished: app.unfinished.clone(),
+        deliveries: Deliveries::new(limits),
         pause: refusal_pause(&app),
     };
     let peering = Peering {

@@ -7,8 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use mapweave_proto::Bucket;
 
 use tokio_util::sync::CancellationToken;
+
+/// Bytes a second of such messages that are read for long, over all connections (64 MiB), and that many more at once: memory
+/// for them has to be made, and whoever only fills it should not take the time of those who edit.
+const BYTES_PER_S: u64 = 64 << 20;
 
 /// Somebody whose message is given up.
 pub trait Evict: Send + Sync {
@@ -25,12 +32,13 @@ impl Evict for CancellationToken {
 /// All that is unfinished on a server.
 pub struct Unfinished {
     bytes_max: u64,
+    began: Instant,
     shares: Mutex<Shares>,
 }
 
-#[derive(Default)]
 struct Shares {
     bytes: u64,
+    arriving: Bucket,
     next: u64,
     holders: BTreeMap<u64, Holder>,
 }
@@ -52,7 +60,13 @@ impl Unfinished {
     pub fn new(bytes_max: u64) -> Arc<Self> {
         Arc::new(Self {
             bytes_max,
-            shares: Mutex::default(),
+            began: Instant::now(),
+            shares: Mutex::new(Shares {
+                bytes: 0,
+                arriving: Bucket::new(BYTES_PER_S, BYTES_PER_S),
+                next: 0,
+                holders: BTreeMap::new(),
+            }),
         })
     }
 
@@ -81,14 +95,32 @@ impl Unfinished {
 }
 
 impl Share {
-    /// Notes how many bytes are held now. Does nothing any more for the evicted.
-    pub fn set(&self, bytes: usize) {
+    /// Keeps count of a connection in `share`, which is `made` once something waits and given back once nothing does; how
+    /// long not to read on.
+    pub fn count(
+        share: &mut Option<Self>,
+        bytes: usize,
+        made: impl FnOnce() -> Self,
+    ) -> Option<Duration> {
+        match bytes {
+            0 => {
+                *share = None;
+                None
+            }
+            bytes => share.get_or_insert_with(made).set(bytes),
+        }
+    }
+
+    /// Notes how many bytes are held now; how long not to read on, where all together read too fast. Does nothing any more
+    /// for the evicted.
+    pub fn set(&self, bytes: usize) -> Option<Duration> {
+        let now_ms = self.of.began.elapsed().as_millis() as u64;
         let mut shares = self.of.lock();
-        let Some(holder) = shares.holders.get_mut(&self.id) else {
-            return;
-        };
+        let holder = shares.holders.get_mut(&self.id)?;
         let before = std::mem::replace(&mut holder.bytes, bytes as u64);
         shares.bytes = shares.bytes - before + bytes as u64;
+        let grown = (bytes as u64).saturating_sub(before);
+        let due_ms = shares.arriving.take(now_ms, grown);
         let mut evicted = Vec::new();
         while shares.bytes > self.of.bytes_max
             && let Some(largest) = shares.largest()
@@ -100,6 +132,7 @@ impl Share {
             metrics::counter!("mapweave_unfinished_evicted_total").increment(1);
             evict.evict();
         }
+        due_ms.map(|due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms)))
     }
 
     /// All has arrived: it counts until this is dropped, and others give way. False: it has been evicted.

@@ -1,5 +1,6 @@
 //! One listener: follows the map's log at the pace at which it is read, and tells presence beside it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Listener {
     /// Where chunks wait for the socket; full while that is.
     pub(super) out: mpsc::Sender<Bytes>,
     pub(super) events: Events,
+    /// Updates that wait for others in the map, still to be told; all listeners share their bytes.
+    pub(super) waiting: VecDeque<Bytes>,
     pub(super) pace: Pace,
     pub(super) problems: Watching,
     pub(super) ear: Arc<Ear>,
@@ -80,7 +83,7 @@ impl Listener {
         self.place.seq = beginning.seq;
         self.events.retry(self.retry());
         self.events.place(self.place);
-        self.tell_waiting(beginning);
+        self.note_waiting(beginning);
     }
 
     /// Goes on from the place where the client was told last.
@@ -142,6 +145,7 @@ impl Listener {
             self.pace.durable = durable;
             self.problems.note_edits();
         }
+        self.tell_waiting().await?;
         if self.wanted.updates {
             self.tell_updates(durable).await?;
         }
@@ -240,21 +244,31 @@ impl Listener {
         metrics::counter!("mapweave_event_resets_total").increment(1);
         self.place.seq = beginning.seq;
         self.tell_reset(&beginning, why);
-        Ok(())
+        self.tell_waiting().await
     }
 
     fn tell_reset(&mut self, beginning: &Beginning, why: &str) {
         self.events.reset(self.place, why);
-        self.tell_waiting(beginning);
+        self.note_waiting(beginning);
     }
 
     /// These are in no state: without them a client would miss what they bring once their base is there.
-    fn tell_waiting(&mut self, beginning: &Beginning) {
+    fn note_waiting(&mut self, beginning: &Beginning) {
+        self.waiting.clear();
         if self.wanted.updates {
-            for update in &beginning.waiting {
-                self.events.waiting(beginning.seq, update);
+            self.waiting.extend(beginning.waiting.iter().cloned());
+        }
+    }
+
+    /// Tells them at the pace at which they are read: there may be megabytes of them, for each listener.
+    async fn tell_waiting(&mut self) -> Result<(), End> {
+        while let Some(update) = self.waiting.pop_front() {
+            self.events.waiting(self.place.seq, &update);
+            if self.events.bytes() >= CHUNK_BYTES {
+                self.flush().await?;
             }
         }
+        Ok(())
     }
 
     /// Hands over what was told; waits while the socket has enough.

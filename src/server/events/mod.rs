@@ -11,6 +11,7 @@ mod sessions;
 mod text;
 mod wanted;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +135,7 @@ async fn listen(
         out,
         events: Events::default(),
         pace: Pace::new(),
+        waiting: VecDeque::new(),
         problems: Watching::default(),
         ear: Arc::new(Ear::new(wanted.presence)),
         ended: app.gate.ended(&permit),

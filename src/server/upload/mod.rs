@@ -30,6 +30,15 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// whoever sends a byte now and then does not hold on for ever.
 const PACE_BYTES_PER_S: u64 = 256;
 
+/// Fewer bytes at once are a crumb: a packet of any network has more.
+const CRUMB_BYTES: usize = 256;
+
+/// So many crumbs of a body cost nothing: its head, its end and some hiccups.
+const CRUMBS_FREE: u32 = 16;
+
+/// Before a body is looked at again of which only crumbs come.
+const CRUMB_PAUSE: Duration = Duration::from_millis(25);
+
 /// Takes in a small body to its end, into memory.
 ///
 /// # Errors
@@ -143,6 +152,7 @@ where
     let began = Instant::now();
     let evicted = CancellationToken::new();
     let share = into.unfinished.share(Arc::new(evicted.clone()));
+    let mut pace = Pace::default();
     loop {
         let slowest = Duration::from_secs(received / PACE_BYTES_PER_S).saturating_add(pause_max);
         let late = slowest.saturating_sub(began.elapsed()).min(pause_max);
@@ -158,7 +168,8 @@ where
         };
         let mut chunk =
             chunk.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
-        received = received.saturating_add(chunk.remaining() as u64);
+        let length = chunk.remaining();
+        received = received.saturating_add(length as u64);
         if received > state_bytes_max {
             return Err(too_large());
         }
@@ -174,10 +185,18 @@ where
                 Some(file) => file.write(part).await?,
                 None => memory.extend_from_slice(part),
             }
-            let length = part.len();
-            chunk.advance(length);
+            let taken = part.len();
+            chunk.advance(taken);
         }
-        share.set(memory.len());
+        let pause = share.set(memory.len()).max(pace.of(length));
+        if let Some(pause) = pause {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Each of them ends the next turn.
+                () = evicted.cancelled() => {}
+                () = into.stop.cancelled() => {}
+            }
+        }
     }
     match file {
         Some(mut file) => {
@@ -190,6 +209,23 @@ where
             bytes: memory.freeze(),
             _counted: share,
         })),
+    }
+}
+
+/// Bodies that come in crumbs are looked at less often: each crumb wakes a thread, and what comes meanwhile waits together.
+#[derive(Default)]
+struct Pace {
+    crumbs: u32,
+}
+
+impl Pace {
+    /// How long to leave a body alone of which `length` bytes have come.
+    fn of(&mut self, length: usize) -> Option<Duration> {
+        if length >= CRUMB_BYTES {
+            return None;
+        }
+        self.crumbs = self.crumbs.saturating_add(1);
+        (self.crumbs > CRUMBS_FREE).then_some(CRUMB_PAUSE)
     }
 }
 

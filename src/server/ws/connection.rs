@@ -14,6 +14,7 @@ use mapweave_proto::{
 use mapweave_storage::Origin;
 use tokio_util::sync::CancellationToken;
 
+use super::deliveries::Deliveries;
 use super::frame::{self, FrameError, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
@@ -43,6 +44,8 @@ pub struct Connection {
     pub limits: SessionLimits,
     /// What waits for it at most, in bytes.
     pub queue_bytes_max: usize,
+    /// What it has caused others to be sent.
+    pub deliveries: Deliveries,
     /// Where messages count that are not whole yet.
     pub unfinished: Arc<Unfinished>,
     /// Before it is told that it is closed for good.
@@ -103,6 +106,7 @@ struct Running {
     peering: Peering,
     session: Session,
     reader: FrameReader,
+    deliveries: Deliveries,
     unfinished: Arc<Unfinished>,
     /// While a message is not whole.
     share: Option<Share>,
@@ -123,6 +127,7 @@ impl Connection {
         let mut running = Running {
             session: Session::new(self.limits, peering.access),
             reader: FrameReader::new(self.frame_bytes_max, &self.early),
+            deliveries: self.deliveries,
             unfinished: self.unfinished,
             share: None,
             outbox: outbox.clone(),
@@ -240,13 +245,11 @@ impl Running {
     }
 
     fn count_unfinished(&mut self) {
-        match self.reader.waiting_bytes() {
-            0 => self.share = None,
-            bytes => self
-                .share
-                .get_or_insert_with(|| self.unfinished.share(self.outbox.clone()))
-                .set(bytes),
-        }
+        let bytes = self.reader.waiting_bytes();
+        let share = || self.unfinished.share(self.outbox.clone());
+        let pause = Share::count(&mut self.share, bytes, share);
+        let due_ms = pause.map(|pause| self.peering.rooms.now_ms() + pause.as_millis() as u64);
+        self.paused_until_ms = self.paused_until_ms.max(due_ms);
     }
 
     /// Takes what is whole of what has arrived, unless the session wants a pause.
@@ -301,12 +304,16 @@ impl Running {
             match effect {
                 Effect::Room(said) => {
                     let Peering { room, id, .. } = &self.peering;
+                    let due_ms = self.deliveries.take(now_ms, &said, room);
+                    self.paused_until_ms = self.paused_until_ms.max(due_ms);
                     room.heard(*id, said).await.map_err(Ending::from)?;
                 }
                 // Only a session of a Hocuspocus socket has answers of this kind.
                 Effect::Answer(_) => {}
                 Effect::Send(message) => self.outbox.put(frame::binary(&message)),
-                Effect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
+                Effect::Pause { until_ms } => {
+                    self.paused_until_ms = self.paused_until_ms.max(Some(until_ms));
+                }
                 Effect::Close(reason) => return Err(Ending::close(&reason)),
             }
         }

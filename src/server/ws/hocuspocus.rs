@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::entering::{Awaited, Came};
 use super::backlog::News;
 use super::connection::{Ending, Waiting, closing, later, read_some, say_last};
+use super::deliveries::Deliveries;
 use super::door::Door;
 use super::errands::Errands;
 use super::frame::{self, FrameReader, Incoming};
@@ -45,6 +46,8 @@ pub struct Socket<D> {
     pub queue_bytes_max: usize,
     /// Where messages count that are not whole yet.
     pub unfinished: Arc<Unfinished>,
+    /// What it has caused others to be sent, in all its maps.
+    pub deliveries: Deliveries,
     /// All maps, for the clock.
     pub rooms: Arc<Rooms>,
     /// Who may have which map.
@@ -80,6 +83,7 @@ struct Running<D> {
     queue_bytes_max: usize,
     reader: FrameReader,
     unfinished: Arc<Unfinished>,
+    deliveries: Deliveries,
     /// While a message is not whole.
     share: Option<Share>,
     stream: Arc<Stream>,
@@ -112,6 +116,7 @@ impl<D: Door> Socket<D> {
             queue_bytes_max: self.queue_bytes_max,
             reader: FrameReader::new(bytes_max, &self.early),
             unfinished: self.unfinished,
+            deliveries: self.deliveries,
             share: None,
             stream: self.stream,
             paused_until_ms: None,
@@ -221,13 +226,11 @@ impl<D: Door> Running<D> {
             return Ok(());
         }
         let taken = self.take_messages().await;
-        match self.reader.waiting_bytes() {
-            0 => self.share = None,
-            bytes => self
-                .share
-                .get_or_insert_with(|| self.unfinished.share(self.lanes.clone()))
-                .set(bytes),
-        }
+        let bytes = self.reader.waiting_bytes();
+        let share = || self.unfinished.share(self.lanes.clone());
+        let pause = Share::count(&mut self.share, bytes, share);
+        let due_ms = pause.map(|pause| self.rooms.now_ms() + pause.as_millis() as u64);
+        self.paused_until_ms = self.paused_until_ms.max(due_ms);
         taken
     }
 
@@ -328,6 +331,11 @@ impl<D: Door> Running<D> {
                     } => answered.extend(self.renew(lane, address, token).await),
                     SocketEffect::Join(lane) => self.join(lane)?,
                     SocketEffect::Room(lane, said) => {
+                        if let Some(attached) = self.maps.get(&lane) {
+                            let now_ms = self.rooms.now_ms();
+                            let due_ms = self.deliveries.take(now_ms, &said, &attached.room);
+                            self.paused_until_ms = self.paused_until_ms.max(due_ms);
+                        }
                         self.tell_room(lane, |session| Errand::heard(session, said))?;
                     }
                     SocketEffect::Send(lane, first) => {
@@ -338,7 +346,9 @@ impl<D: Door> Running<D> {
                         self.lanes.put(lane, in_one_write(&first, more));
                     }
                     SocketEffect::Leave(lane) => self.leave(lane),
-                    SocketEffect::Pause { until_ms } => self.paused_until_ms = Some(until_ms),
+                    SocketEffect::Pause { until_ms } => {
+                        self.paused_until_ms = self.paused_until_ms.max(Some(until_ms));
+                    }
                     SocketEffect::Close(close) => return Err(Ending::of_socket(close)),
                 }
             }

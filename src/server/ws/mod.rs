@@ -2,6 +2,7 @@
 
 pub mod backlog;
 mod connection;
+mod deliveries;
 mod door;
 pub mod echo;
 mod errands;
@@ -13,6 +14,7 @@ mod outbox;
 mod upgrade;
 
 pub use connection::{Connection, Pause, Peering, turn_away};
+pub use deliveries::Deliveries;
 pub use door::{Door, Entry, Grant, NoEntry};
 pub use hocuspocus::Socket;
 pub use upgrade::switching_protocols;

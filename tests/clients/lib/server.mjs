@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -57,7 +56,6 @@ export class Server {
 
   /** Starts it on the port it had. */
   async restart() {
-    this.port ||= await freePort();
     const listen = `127.0.0.1:${this.port}`;
     const child = spawn(BINARY, ['serve', '--listen', listen, '--data', this.data, ...this.#settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -145,22 +143,4 @@ export class Server {
     const headers = this.token ? { authorization: `Bearer ${this.token}` } : {};
     return fetch(`${this.url}/api/v1/${path}`, { headers });
   }
-}
-
-/** Below the ports of outgoing connections: one of those could take it, or connect to itself, while the server is away. */
-const PORTS = { first: 10_000, count: 22_000 };
-
-/** A port that nobody listens at. */
-async function freePort() {
-  return until('a port is free', async () => {
-    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
-    const probe = createServer();
-    probe.listen(port, '127.0.0.1');
-    const free = await once(probe, 'listening').then(
-      () => true,
-      () => false,
-    );
-    await new Promise((resolve) => probe.close(resolve));
-    return free && port;
-  });
 }

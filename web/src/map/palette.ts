@@ -11,6 +11,10 @@ export interface Palette {
   selectedFill: string;
   selected: string;
   contested: string;
+  /** What an edit would change: as it is now, and as it would be. */
+  before: string;
+  after: string;
+  afterFill: string;
   label: string;
   labelHalo: string;
 }
@@ -26,6 +30,9 @@ const LIGHT: Palette = {
   selectedFill: 'rgba(217, 93, 20, 0.20)',
   selected: '#c8500d',
   contested: '#b7791f',
+  before: '#9f1d35',
+  after: '#5b21b6',
+  afterFill: 'rgba(91, 33, 182, 0.18)',
   label: '#23414a',
   labelHalo: 'rgba(255, 255, 255, 0.85)',
 };
@@ -41,6 +48,9 @@ const DARK: Palette = {
   selectedFill: 'rgba(255, 154, 77, 0.24)',
   selected: '#ff9a4d',
   contested: '#e6b450',
+  before: '#ff9aa8',
+  after: '#c4a6ff',
+  afterFill: 'rgba(196, 166, 255, 0.22)',
   label: '#cfe3e8',
   labelHalo: 'rgba(13, 26, 33, 0.85)',
 };

@@ -50,6 +50,16 @@ export function selectedStyle(colours: Palette): Style[] {
   ];
 }
 
+/** Thick enough for a screen in the sun, and told apart without colours. */
+export function previewStyle(colours: Palette, moment: 'before' | 'after'): Style[] {
+  const halo = drawn(colours.labelHalo, 'rgba(0, 0, 0, 0)', 6, 10.5, colours.labelHalo, colours.labelHalo);
+  const shape =
+    moment === 'before'
+      ? drawn(colours.before, 'rgba(0, 0, 0, 0)', 3, 8, colours.pointEdge, colours.before, [7, 6])
+      : drawn(colours.after, colours.afterFill, 3, 8, colours.after, colours.pointEdge);
+  return [halo, shape];
+}
+
 function drawn(
   line: string,
   fill: string,

@@ -9,10 +9,12 @@ import OlMap from 'ol/Map.js';
 import type MapBrowserEvent from 'ol/MapBrowserEvent.js';
 import View from 'ol/View.js';
 import { createBasemap } from './basemap.ts';
+import { type Box, paddingBeside } from './beside.ts';
 import { Cursors } from './cursors.ts';
 import { FeatureLayers } from './features.ts';
 import { toLonLat, toMercator } from './geometry.ts';
 import { hit } from './hit.ts';
+import { type Change, PreviewLayers } from './preview.ts';
 
 /** Fingers in gloves are wide. */
 const TOLERANCE_MOUSE_PX = 6;
@@ -36,6 +38,7 @@ export interface MapEvents {
 
 export class MapWidget {
   readonly features = new FeatureLayers();
+  readonly #preview = new PreviewLayers();
   readonly cursors: Cursors;
   readonly #map: OlMap;
   readonly #target: HTMLElement;
@@ -46,7 +49,7 @@ export class MapWidget {
     const basemap = createBasemap();
     this.#map = new OlMap({
       target,
-      layers: [...basemap.layers, ...this.features.layers],
+      layers: [...basemap.layers, ...this.features.layers, ...this.#preview.layers],
       controls: defaultControls({ attribution: false, rotate: false, zoom: false }),
       interactions: defaultInteractions({ altShiftDragRotate: false, pinchRotate: false }),
       view: new View({
@@ -69,6 +72,7 @@ export class MapWidget {
     this.#dispose.push(
       () => target.removeEventListener('pointerleave', leave),
       () => this.features.dispose(),
+      () => this.#preview.dispose(),
       () => basemap.dispose(),
       () => this.#map.setTarget(undefined),
     );
@@ -111,10 +115,21 @@ export class MapWidget {
 
   /** Shows one feature, or all of them. False if there is nothing to show. */
   fit(fid?: string, animate = true): boolean {
-    const extent = this.features.extent(fid);
+    return this.#fit(this.features.extent(fid), animate);
+  }
+
+  /** Draws what an edit would change, in the place of what was drawn so before, and shows it beside `panel`, which lies on the map. */
+  preview(changes: readonly Change[], panel: Box): void {
+    this.#preview.show(changes);
+    this.#target.dataset.preview = `${changes.length}`;
+    this.#fit(this.#preview.extent(), true, paddingBeside(this.#target.getBoundingClientRect(), panel));
+  }
+
+  #fit(extent: Extent | null, animate: boolean, beside: readonly number[] = [0, 0, 0, 0]): boolean {
     if (!extent) return false;
+    const padding = Math.min(FIT_PADDING_PX, this.#target.clientWidth * FIT_PADDING_SHARE);
     this.#map.getView().fit(inhabited(extent), {
-      padding: Array<number>(4).fill(Math.min(FIT_PADDING_PX, this.#target.clientWidth * FIT_PADDING_SHARE)),
+      padding: beside.map((side) => side + padding),
       maxZoom: FIT_ZOOM_MAX,
       duration: animate ? ANIMATION_MS : 0,
     });

@@ -25,8 +25,13 @@ export interface DetailsContext {
 }
 
 export function titleOf(feature: Feature): string {
+  return titleIn((name) => feature.properties.get(name));
+}
+
+/** The name that properties give a feature; empty if they give none. */
+export function titleIn(property: (name: string) => unknown): string {
   for (const name of TITLE_PROPERTIES) {
-    const value = feature.properties.get(name);
+    const value = property(name);
     if (typeof value === 'string' && value.trim() !== '') return value;
   }
   return '';

@@ -40,6 +40,7 @@ const ICONS = {
   people:
     'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2.1.8 3.5 2.8 3.5 5.5',
   back: 'M15 5l-7 7 7 7',
+  review: 'M4 5h16v10H9l-5 4zM8 9h8M8 12h5',
 } as const;
 
 export type IconName = keyof typeof ICONS;

@@ -20,6 +20,8 @@ export interface Layout {
   count: HTMLElement;
   status: HTMLElement;
   people: HTMLElement;
+  /** Lines and tools at the lower edge. */
+  bottom: HTMLElement;
   popovers: HTMLElement;
   panel: HTMLElement;
   tip: HTMLElement;
@@ -64,6 +66,7 @@ export function layout(name: string, actions: LayoutActions): Layout {
     h('div', { class: 'names' }, title, total),
   );
   const tools = h('div', { class: 'card tools', role: 'toolbar', 'aria-label': 'Edit' }, add, undo, redo);
+  const bottom = h('div', { class: 'bottom' }, message, tip, hint, tools);
   const view = h(
     'div',
     { class: 'card view', role: 'toolbar', 'aria-label': 'View', 'aria-orientation': 'vertical' },
@@ -82,8 +85,24 @@ export function layout(name: string, actions: LayoutActions): Layout {
     popovers,
     view,
     panel,
-    h('div', { class: 'bottom' }, message, tip, hint, tools),
+    bottom,
     h('p', { class: 'attribution' }, ATTRIBUTION),
   );
-  return { root, map, title, count: total, status, people, popovers, panel, tip, hint, message, add, undo, redo };
+  return {
+    root,
+    map,
+    title,
+    count: total,
+    status,
+    people,
+    bottom,
+    popovers,
+    panel,
+    tip,
+    hint,
+    message,
+    add,
+    undo,
+    redo,
+  };
 }

@@ -4,14 +4,17 @@ import { MapWidget } from '../map/widget.ts';
 import type { Feature } from '../mapdoc/view.ts';
 import { checkName } from '../names.ts';
 import type { Presence } from '../presence/state.ts';
+import { ReviewDesk } from '../review/desk.ts';
 import { type Batch, Feed } from '../session/feed.ts';
 import { openIdentity, savePerson } from '../session/identity.ts';
 import { type ConnectionState, MapSession } from '../session/session.ts';
 import { details, position, titleOf } from './details.ts';
 import { count } from './dom.ts';
+import { Doorbell } from './doorbell.ts';
 import { type Findable, Finder } from './finder.ts';
 import { type Layout, layout } from './layout.ts';
 import { People } from './people.ts';
+import { Review } from './review.ts';
 import { StatusPill } from './status.ts';
 import { Unsent } from './unsent.ts';
 import { formatHash, parseHash } from './viewHash.ts';
@@ -42,6 +45,8 @@ class MapPage {
   readonly #unsent: Unsent;
   readonly #people: People;
   readonly #finder: Finder;
+  readonly #review: Review;
+  readonly #doorbell = new Doorbell();
   readonly #found = new Map<string, Findable>();
   #tool: Tool = { kind: 'look' };
   #selected: string | null = null;
@@ -80,9 +85,14 @@ class MapPage {
       find: () => this.#toggleFinder(),
     });
     this.#unsent = new Unsent(session, this.#status.element, (text) => this.say(text));
+    this.#review = new Review(new ReviewDesk(name), {
+      preview: (changes, panel) => this.#map.preview(changes, panel),
+      say: (text) => this.say(text),
+    });
     this.#layout.status.append(this.#unsent.button);
-    this.#layout.people.append(this.#people.button);
-    this.#layout.popovers.append(this.#unsent.panel, this.#people.panel, this.#finder.panel);
+    this.#layout.people.append(this.#review.button, this.#people.button);
+    this.#layout.bottom.prepend(this.#doorbell.element);
+    this.#layout.popovers.append(this.#unsent.panel, this.#people.panel, this.#review.panel, this.#finder.panel);
     root.replaceChildren(this.#layout.root);
     this.#map = new MapWidget(this.#layout.map, {
       click: (at, fid) => this.#clicked(at, fid),
@@ -131,6 +141,8 @@ class MapPage {
   #connected(state: ConnectionState): void {
     this.#status.show(state);
     this.#unsent.show();
+    this.#doorbell.connected(state.link.kind === 'live');
+    this.#review.connected(state.link.kind === 'live');
     const wasClosed = this.#isClosed;
     this.#isClosed = state.link.kind === 'closed';
     if (this.#isClosed && !wasClosed) this.say(this.#status.element.title);
@@ -152,6 +164,7 @@ class MapPage {
   #met(others: Presence[]): void {
     this.#map.cursors.show(others);
     this.#people.show(others);
+    this.#doorbell.see(others.map(({ client, person }) => ({ client, name: person.name })));
   }
 
   #draw(batch: Batch, left: number): void {
@@ -312,6 +325,7 @@ class MapPage {
     if (!this.#finder.panel.hidden) this.#finder.toggle(false);
     else if (!this.#unsent.panel.hidden) this.#unsent.toggle(false);
     else if (!this.#people.panel.hidden) this.#people.toggle(false);
+    else if (!this.#review.panel.hidden) this.#review.toggle(false);
     else if (this.#tool.kind !== 'look') this.#use({ kind: 'look' });
     else this.#select(null, false);
     this.#map.focus();

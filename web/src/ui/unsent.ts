@@ -62,7 +62,8 @@ export class Unsent {
       ['kept by the server until an owner decides', counts.kept],
       ['refused by the server', counts.refused - counts.kept],
     ] as const;
-    const reasons = new Set(this.#session.provider.pending().flatMap(({ reason }) => reason || []));
+    const refused = this.#session.provider.pending().filter(({ reason, kept }) => reason !== '' && !kept);
+    const reasons = new Set(refused.map(({ reason }) => reason));
     const lines = [
       ...rows.filter(([, number]) => number > 0).map(([where, number]) => `${count(number, 'edit')} ${where}`),
       ...[...reasons].slice(0, REASONS_MAX),

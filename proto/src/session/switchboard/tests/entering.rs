@@ -60,7 +60,11 @@ fn what_came_behind_a_token_that_was_not_good_enough_goes_unheard() {
     socket.says(step1("a"));
     let out = denies(&mut socket, lane);
     assert_eq!(sent(&out), [answer("a", Answer::Denied("no".into()))]);
-    assert_eq!(out.len(), 1, "nobody enters without a token behind a bad one");
+    assert_eq!(
+        out.len(),
+        1,
+        "nobody enters without a token behind a bad one"
+    );
     assert!(socket.says(step1("a")).is_empty());
     socket.attach("a");
 }
@@ -75,7 +79,10 @@ fn a_good_token_behind_a_bad_one_is_tried_in_its_turn() {
     let out = denies(&mut socket, lane);
     let (again, _) = asked(&out).unwrap();
     assert_ne!(again, lane);
-    assert!(let_in(&mut socket, lane).is_empty(), "the first one is over");
+    assert!(
+        let_in(&mut socket, lane).is_empty(),
+        "the first one is over"
+    );
     let out = let_in(&mut socket, again);
     assert_eq!(told(&out), [(again, 1)]);
 }
@@ -191,9 +198,8 @@ fn tokens_are_judged_one_after_the_other_and_the_newest_counts() {
         judged += renews(&socket.handle(SocketEvent::Frame(token("a", None))));
     }
     assert_eq!(judged, 1);
-    let renewed = |socket: &mut Socket| {
-        socket.handle(SocketEvent::Renewed(a, granted(Access::ReadOnly)))
-    };
+    let renewed =
+        |socket: &mut Socket| socket.handle(SocketEvent::Renewed(a, granted(Access::ReadOnly)));
     let out = renewed(&mut socket);
     assert_eq!((renews(&out), sent(&out).len()), (1, 0));
     let out = renewed(&mut socket);

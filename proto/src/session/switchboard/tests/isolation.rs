@@ -1,5 +1,7 @@
 //! The maps of a socket do not hear of each other: each is served as if it were alone.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const NAMES: [&str; 4] = ["a", "b", "a\0s", "b\0s"];
@@ -48,6 +50,8 @@ struct World {
     /// Which map an address has now.
     lanes: BTreeMap<String, LaneId>,
     open: BTreeMap<LaneId, Open>,
+    /// What the room of each map has said: how far all is durable, and what it refused.
+    rooms: BTreeMap<LaneId, (u64, BTreeSet<u64>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,7 @@ impl World {
             names: BTreeMap::new(),
             lanes: BTreeMap::new(),
             open: BTreeMap::new(),
+            rooms: BTreeMap::new(),
         }
     }
 
@@ -87,9 +92,16 @@ impl World {
             Happens::Text => said(name, &Message::Stateless(name.to_owned())),
             Happens::Detach => detach(name),
             Happens::Settled(upto) => {
+                let (settled, _) = self.rooms.entry(lane?).or_default();
+                *settled = (*settled).max(upto);
                 return Some(SocketEvent::Lane(lane?, Event::Settled { upto }));
             }
             Happens::Refused(number) => {
+                // Once, and nothing that was durable.
+                let (settled, refused) = self.rooms.entry(lane?).or_default();
+                if number <= *settled || !refused.insert(number) {
+                    return None;
+                }
                 let reason = Refusal::Corrupt("no".into());
                 return Some(SocketEvent::Lane(lane?, Event::Refused { number, reason }));
             }
@@ -113,7 +125,11 @@ impl World {
     /// An effect without the numbers of its map, and whose it is.
     fn told(&mut self, effect: &SocketEffect) -> (String, String) {
         match effect {
-            SocketEffect::Enter { lane, address, token } => {
+            SocketEffect::Enter {
+                lane,
+                address,
+                token,
+            } => {
                 let name = address.as_str().to_owned();
                 self.names.insert(*lane, name.clone());
                 self.lanes.insert(name.clone(), *lane);
