@@ -292,6 +292,15 @@ settings! {
         bytes_per_second: u64 = BYTES_PER_S, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Bytes that one connection may send at once after a pause. At least `limits.frame_bytes_max`.
         bytes_burst: u64 = BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
+        /// Messages and requests with a body a second that one person, by the `sub` of their tokens, may send for long, over
+        /// all their devices. The sockets of a faster one are read more slowly, and requests told to come later (503).
+        user_messages_per_second: u64 = 4 * MESSAGES_PER_S, Rule::Count { min: 1, max: 100_000_000 };
+        /// As many as one person may send at once after a pause.
+        user_messages_burst: u64 = 4 * MESSAGES_BURST, Rule::Count { min: 1, max: 100_000_000 };
+        /// Bytes a second that one person may send for long, in messages and bodies.
+        user_bytes_per_second: u64 = 4 * BYTES_PER_S, Rule::Bytes { min: KIB, max: 256 * GIB };
+        /// Bytes that one person may send at once after a pause.
+        user_bytes_burst: u64 = 4 * BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 256 * GIB };
         /// Updates a second of one connection that may go to others for long: one update in a map with a hundred others counts
         /// as a hundred, more if it is large. A connection that causes more is read more slowly.
         deliveries_per_second: u64 = 16_000, Rule::Count { min: 1, max: 100_000_000 };

@@ -232,6 +232,7 @@ pub async fn write(
     sent.require(UPDATE_MEDIA_TYPE)?;
     app.check_writable()?;
     let Entered { room, permit } = entered(&app, &caller, &segment).await?;
+    let sent = sent.of_person(&app, &permit.who)?;
     let limits = &app.config.limits;
     // What only an editor may write is judged as one update of everybody else, so that is all they may send.
     let is_editor = permit.access == Access::ReadWrite;

@@ -138,6 +138,7 @@ impl Guard {
     fn grant(&self, permit: &Permit) -> Grant {
         Grant {
             access: permit.access,
+            pace: self.app.pace(&permit.who),
             origin: self.caller.origin(&permit.who, Protocol::Hocuspocus),
             expires_at_ms: permit.expires_at_ms,
             ended: self.app.gate.ended(permit),

@@ -66,6 +66,7 @@ pub async fn import(
     let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
     let Entered { room, permit } = entered.await?;
     let bytes_max = app.config.limits.update_bytes_max;
+    let sent = sent.of_person(&app, &permit.who)?;
     let body = sent.collect(&app, bytes_max).await?;
     let file = UnsentEdits::read(body.bytes.clone()).map_err(|error| unreadable(&error))?;
     let origin = Origin {

@@ -16,6 +16,7 @@ mod lobby;
 mod maps;
 mod methods;
 mod origin;
+mod pace;
 mod page;
 mod people;
 mod problem;

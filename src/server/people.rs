@@ -118,7 +118,8 @@ async fn show(
 ) -> Result<impl Reply, Problem> {
     sent.require(UPDATE_MEDIA_TYPE)?;
     let name = map_name(&segment)?;
-    app.permit(&caller, &name, Role::Viewer).await?;
+    let permit = app.permit(&caller, &name, Role::Viewer).await?;
+    let sent = sent.of_person(&app, &permit.who)?;
     let key = query.session.ok_or_else(no_session)?;
     let limit_bytes = app.config.limits.awareness_bytes_max;
     let body = sent.collect(&app, limit_bytes).await?;
@@ -141,6 +142,7 @@ async fn tell(
 ) -> Result<impl Reply, Problem> {
     sent.require(JSON_MEDIA_TYPE)?;
     let (entry, permit) = existing(&app, &caller, &segment, Role::Viewer).await?;
+    let sent = sent.of_person(&app, &permit.who)?;
     let body = sent.collect(&app, BODY_BYTES_MAX).await?;
     let NewMessage { to, text } = serde_json::from_slice(&body.bytes).map_err(|error| {
         Problem::bad_request(format!(

@@ -48,6 +48,13 @@ impl Problem {
         self
     }
 
+    /// The same with another time after which the request may succeed, in seconds; at least one.
+    #[must_use]
+    pub fn come_again_in(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
+        self
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status

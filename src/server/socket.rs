@@ -136,6 +136,7 @@ async fn run(
         pause: refusal_pause(&app),
     };
     let peering = Peering {
+        pace: app.pace(&permit.who),
         room,
         rooms: app.rooms.clone(),
         id,

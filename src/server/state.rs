@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::document::Pins;
 use super::events::Sessions;
+use super::pace::Paces;
 use super::problem::Problem;
 use super::quota::{Counted, Quotas, Whose};
 use super::unfinished::Unfinished;
@@ -50,6 +51,8 @@ pub struct App {
     pub relay: Arc<Relay>,
     /// States that are being downloaded.
     pub pins: Pins,
+    /// How fast each person sends.
+    pub(super) paces: Paces,
     quotas: Arc<Quotas>,
     sockets: AtomicUsize,
     summaries: Mutex<HashMap<DocId, (Seq, Summary)>>,
@@ -104,6 +107,7 @@ impl App {
             unfinished,
             listeners: Arc::default(),
             pins: Pins::default(),
+            paces: Paces::default(),
             quotas: Arc::default(),
             sockets,
             summaries,

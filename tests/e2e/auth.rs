@@ -864,3 +864,55 @@ async fn what_one_person_has_open_is_bounded_and_takes_nothing_from_others() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_person_sends_on_all_connections_is_bounded_and_slows_nobody_else() {
+    let bounds = [
+        "limits.user_messages_per_second=20",
+        "limits.user_messages_burst=200",
+    ];
+    let mut server = Server::with(&[&with_secret(), bounds[0], bounds[1]]).await;
+    let token = |user: &str| for_maps(user, "**", "editor");
+    let (eva, ida) = (token("eva"), token("ida"));
+    let join = async |token: &str| Client::join(&server, &format!("m?token={token}")).await;
+    let (phone, laptop, other) = (join(&eva).await, join(&eva).await, join(&ida).await);
+    let sent = async |token: &str, map: &str| {
+        let path = format!("/api/v1/maps/{map}/state");
+        let request = Request::post(&path, "application/octet-stream", vec![0, 0]);
+        let request = request.header("authorization", &format!("Bearer {token}"));
+        server.send(request).await
+    };
+    for number in 0..150 {
+        phone.set(&format!("phone {number}"), f64::from(number));
+        laptop.set(&format!("laptop {number}"), f64::from(number));
+    }
+    let refused = until_async("a request of hers comes too early", || async {
+        let answer = sent(&eva, "m").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+    let detail = refused.json()["detail"].to_string();
+    assert!(
+        detail.contains("limits.user_messages_per_second"),
+        "{detail}"
+    );
+    let made = phone.made() + laptop.made();
+    assert!(
+        phone.acknowledged() + laptop.acknowledged() < made,
+        "nothing was slowed down"
+    );
+    other.set("in between", 1.0);
+    other.stored().await;
+    assert_eq!(sent(&ida, "m").await.status, 200);
+    // Neither her address nor another name is hers.
+    assert!(server.metric("mapweave_person_pauses_total").await > 0.0);
+    for client in [&phone, &laptop] {
+        client.stored().await;
+        assert!(!client.is_closed());
+    }
+    other.converges_with(&phone).await;
+    drop((phone, laptop, other));
+    server.stop().await;
+}

@@ -19,6 +19,7 @@ mod telling;
 pub use self::access::{Access, Refusal};
 pub use self::bounds::SessionLimits;
 pub use self::io::{Effect, Event, ToRoom};
+pub use self::rate::Bucket;
 pub use self::switchboard::{Granted, LaneId, SocketClose, SocketEffect, SocketEvent, Switchboard};
 
 use std::collections::VecDeque;
@@ -28,7 +29,6 @@ use bytes::Bytes;
 use self::acks::Acks;
 use self::asking::Asking;
 use self::incoming::close_reason;
-pub use self::rate::Bucket;
 use self::statuses::Statuses;
 use self::telling::Told;
 use crate::codec::yws;

@@ -44,6 +44,7 @@ pub async fn post(
     app.check_writable()?;
     let entered = app.enter(&caller, &segment, IfUnknown::Open, Role::Editor);
     let Entered { room, permit } = entered.await?;
+    app.pay(&permit.who, bytes.len() as u64)?;
     let key = RepeatKey::read(&headers, &permit.who.id)?;
     let sent = parsed(bytes, body::features).await?;
     let posting = Posting {
@@ -167,6 +168,8 @@ pub struct OfFeature {
     pub headers: HeaderMap,
     /// Who asks.
     pub caller: Caller,
+    /// What the body brought.
+    pub bytes: u64,
 }
 
 /// PUT `/api/v1/maps/{map}/features/{fid}`: makes the feature as the body says, with as few edits as that takes.
@@ -309,6 +312,7 @@ async fn edit(
         fid,
         headers,
         caller,
+        bytes,
     } = of;
     app.check_writable()?;
     let unknown_map = if if_absent == IfAbsent::Create {
@@ -318,6 +322,7 @@ async fn edit(
     };
     let entered = app.enter(caller, segment, unknown_map, Role::Editor);
     let Entered { room, permit } = entered.await?;
+    app.pay(&permit.who, *bytes)?;
     let who = permit.who;
     let conditions = Arc::new(Conditions::read(headers));
     let by = caller.origin(&who, Protocol::Rest);

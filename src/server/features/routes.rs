@@ -67,7 +67,7 @@ pub fn routes(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let body = sent.body?;
-                    let of = of(app, map, fid, sent.headers, sent.caller);
+                    let of = of(app, map, fid, sent.headers, sent.caller, body.bytes.len());
                     put(of, body.bytes.clone()).await
                 })
                 .await
@@ -78,7 +78,7 @@ pub fn routes(
             |map, fid: Segment, sent: Sent, app| async move {
                 answer(async move {
                     let body = sent.body?;
-                    let of = of(app, map, fid, sent.headers, sent.caller);
+                    let of = of(app, map, fid, sent.headers, sent.caller, body.bytes.len());
                     patch(of, body.bytes.clone()).await
                 })
                 .await
@@ -91,7 +91,7 @@ pub fn routes(
             .and(warp::header::headers_cloned())
             .and(asked(app))
             .then(|map, fid: Segment, headers, caller, app| {
-                answer(delete(of(app, map, fid, headers, caller)))
+                answer(delete(of(app, map, fid, headers, caller, 0)))
             }))
         .unify()
         .or(item
@@ -177,6 +177,7 @@ fn of(
     fid: Segment,
     headers: HeaderMap,
     caller: Caller,
+    bytes: usize,
 ) -> OfFeature {
     let fid = fid.0;
     OfFeature {
@@ -185,6 +186,7 @@ fn of(
         fid,
         headers,
         caller,
+        bytes: bytes as u64,
     }
 }
 

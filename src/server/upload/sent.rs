@@ -10,6 +10,7 @@ use warp::http::{HeaderMap, header};
 use warp::{Filter, Rejection};
 
 use super::{Body, Intake, Upload, UploadLimits, collect, receive, require};
+use crate::auth::Who;
 use crate::server::problem::Problem;
 use crate::server::state::App;
 
@@ -43,6 +44,26 @@ impl Sent {
             .map_err(|error| error.to_string())
             .boxed();
         Self { headers, body }
+    }
+
+    /// The same, counted for the person who sends it as it arrives.
+    ///
+    /// # Errors
+    /// As [`App::pay`].
+    pub fn of_person(self, app: &App, who: &Who) -> Result<Self, Problem> {
+        app.pay(who, 0)?;
+        let Some(pace) = app.pace(who) else {
+            return Ok(self);
+        };
+        let rooms = app.rooms.clone();
+        let counted = move |chunk: &Bytes| {
+            // The request was let in: what it brings delays those after it.
+            let _ = pace.take(rooms.now_ms(), 0, chunk.len() as u64);
+        };
+        Ok(Self {
+            headers: self.headers,
+            body: self.body.inspect_ok(counted).boxed(),
+        })
     }
 
     /// As [`require`], of its headers.

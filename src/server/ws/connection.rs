@@ -18,6 +18,7 @@ use super::deliveries::Deliveries;
 use super::frame::{self, FrameError, FrameReader, Incoming};
 use super::outbox::Outbox;
 use crate::room::{RoomGone, RoomHandle, Rooms};
+use crate::server::pace::Pace;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
 
@@ -83,6 +84,8 @@ pub struct Peering {
     pub origin: Arc<Origin>,
     /// What it may do.
     pub access: Access,
+    /// What the person behind it sends on all their connections; of those without a name nothing is counted.
+    pub pace: Option<Arc<Pace>>,
     /// Completes when it may do that no more, with why.
     pub ended: BoxFuture<'static, CloseReason>,
 }
@@ -257,6 +260,7 @@ impl Running {
             let (next, others) = self.reader.next_counted();
             if others > 0 {
                 self.handle(Event::Frames(others)).await?;
+                self.pay(others, 0);
             }
             let incoming = match next {
                 Ok(Some(incoming)) => incoming,
@@ -266,7 +270,9 @@ impl Running {
             match incoming {
                 Incoming::Binary(message) => {
                     metrics::counter!("mapweave_messages_received_total").increment(1);
+                    let bytes = message.len() as u64;
                     self.handle(Event::Frame(message)).await?;
+                    self.pay(1, bytes);
                 }
                 Incoming::Ping(payload) => self.outbox.put(frame::pong(&payload)),
                 Incoming::Pong => {}
@@ -280,6 +286,14 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// Counts what has come for the person who sent it, and pauses where they are ahead of what one may send.
+    fn pay(&mut self, messages: u64, bytes: u64) {
+        let now_ms = self.peering.rooms.now_ms();
+        let pace = self.peering.pace.as_ref();
+        let due_ms = pace.and_then(|pace| pace.take(now_ms, messages, bytes));
+        self.paused_until_ms = later(self.paused_until_ms, due_ms);
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Ending> {
@@ -346,6 +360,14 @@ pub(super) fn read_some(stream: &Stream, reader: &mut FrameReader) -> Result<boo
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(_) => Err(Ending::Lost),
     }
+}
+
+/// The end of a connection's own pause, or that of the person behind it where it is later.
+pub(super) fn later(own_ms: Option<u64>, of_person_ms: Option<u64>) -> Option<u64> {
+    if of_person_ms.is_some() {
+        metrics::counter!("mapweave_person_pauses_total").increment(1);
+    }
+    own_ms.max(of_person_ms)
 }
 
 /// What waits for a socket.

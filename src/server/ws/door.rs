@@ -9,6 +9,7 @@ use mapweave_proto::{Access, CloseReason};
 use mapweave_storage::Origin;
 
 use crate::room::{RoomHandle, RoomPlace};
+use crate::server::pace::Pace;
 use crate::server::state::SocketPlace;
 
 /// Decides who may have a map, and finds it. Neither question may wait for ever; while one is open, the client's other
@@ -45,6 +46,8 @@ pub struct Grant {
     pub access: Access,
     /// Who it is, for the log.
     pub origin: Arc<Origin>,
+    /// What the person sends on all their connections, if they have a name.
+    pub pace: Option<Arc<Pace>>,
     /// When the token expires, in milliseconds since 1970, if it does: the client is asked for a new one in time.
     pub expires_at_ms: Option<u64>,
     /// Completes when what is granted ends, with why: the token has expired, or was revoked.

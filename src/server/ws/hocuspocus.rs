@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::entering::{Awaited, Came};
 use super::backlog::News;
-use super::connection::{Ending, Waiting, closing, read_some, say_last};
+use super::connection::{Ending, Waiting, closing, later, read_some, say_last};
 use super::deliveries::Deliveries;
 use super::door::Door;
 use super::errands::Errands;
@@ -27,6 +27,7 @@ use super::frame::{self, FrameReader, Incoming};
 use super::keyed::Keyed;
 use super::lanes::{Lane, Lanes};
 use crate::room::{Errand, RoomGone, RoomHandle, RoomPlace, Rooms};
+use crate::server::pace::Pace;
 use crate::server::state::SocketPlace;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{Share, Unfinished};
@@ -60,6 +61,7 @@ struct Attached {
     room: RoomHandle,
     origin: Arc<Origin>,
     access: Access,
+    pace: Option<Arc<Pace>>,
     /// Given back with it.
     _places: (SocketPlace, RoomPlace),
     id: SessionId,
@@ -73,6 +75,8 @@ struct Running<D> {
     door: D,
     rooms: Arc<Rooms>,
     maps: HashMap<LaneId, Attached>,
+    /// Of the people whose tokens were shown for its maps, mostly one. What comes counts for each of them.
+    paces: Vec<Arc<Pace>>,
     awaited: Keyed<Awaited, Came>,
     errands: Errands,
     lanes: Arc<Lanes>,
@@ -105,6 +109,7 @@ impl<D: Door> Socket<D> {
             door: self.door,
             rooms: self.rooms,
             maps: HashMap::new(),
+            paces: Vec::new(),
             awaited: Keyed::new(),
             errands: Errands::new(),
             lanes: Arc::new(Lanes::new(self.stream.clone(), self.queue_bytes_max)),
@@ -241,6 +246,7 @@ impl<D: Door> Running<D> {
             let (next, others) = self.reader.next_counted();
             if others > 0 {
                 self.handle(SocketEvent::Frames(others)).await?;
+                self.pay(others, 0);
             }
             let incoming = match next {
                 Ok(Some(incoming)) => incoming,
@@ -250,7 +256,9 @@ impl<D: Door> Running<D> {
             match incoming {
                 Incoming::Binary(message) => {
                     metrics::counter!("mapweave_messages_received_total").increment(1);
+                    let bytes = message.len() as u64;
                     self.handle(SocketEvent::Frame(message)).await?;
+                    self.pay(1, bytes);
                 }
                 Incoming::Ping(payload) => self.lanes.put(LaneId::SOCKET, frame::pong(&payload)),
                 Incoming::Pong => {}
@@ -262,6 +270,31 @@ impl<D: Door> Running<D> {
             }
         }
         Ok(())
+    }
+
+    /// As for a socket of one map.
+    fn pay(&mut self, messages: u64, bytes: u64) {
+        let now_ms = self.rooms.now_ms();
+        let taken = self.paces.iter();
+        let due_ms = taken.filter_map(|pace| pace.take(now_ms, messages, bytes));
+        self.paused_until_ms = later(self.paused_until_ms, due_ms.max());
+    }
+
+    /// Those whose maps were left or whose tokens were replaced are counted no more.
+    fn forget_paces(&mut self) {
+        let maps = &self.maps;
+        self.paces.retain(|pace| {
+            let mut own = maps.values().filter_map(|map| map.pace.as_ref());
+            own.any(|own| Arc::ptr_eq(own, pace))
+        });
+    }
+
+    /// What comes counts for this person, too.
+    fn count_for(&mut self, pace: Option<&Arc<Pace>>) {
+        let is_known = |pace: &Arc<Pace>| self.paces.iter().any(|known| Arc::ptr_eq(known, pace));
+        if let Some(pace) = pace.filter(|pace| !is_known(pace)) {
+            self.paces.push(pace.clone());
+        }
     }
 
     /// An errand is done that a busy room had held up.
@@ -361,6 +394,7 @@ impl<D: Door> Running<D> {
         let Some(map) = self.maps.remove(&lane) else {
             return;
         };
+        self.forget_paces();
         if map.joined {
             // A room that is gone needs no goodbye.
             let _ = self.errands.send(lane, &map.room, Errand::leave(map.id));

@@ -106,10 +106,12 @@ impl<D: Door> Running<D> {
             room,
             origin: grant.origin.clone(),
             access: grant.access,
+            pace: grant.pace.clone(),
             _places: places,
             id: self.rooms.next_session(),
             joined: false,
         };
+        self.count_for(grant.pace.as_ref());
         self.maps.insert(lane, attached);
         SocketEvent::Entered(lane, self.granted(lane, grant))
     }
@@ -118,7 +120,10 @@ impl<D: Door> Running<D> {
     fn renewed(&mut self, lane: LaneId, grant: Grant) -> Option<SocketEvent> {
         let map = self.maps.get_mut(&lane)?;
         (map.origin, map.access) = (grant.origin.clone(), grant.access);
+        map.pace = grant.pace.clone();
         let (origin, access) = (map.origin.clone(), map.access);
+        self.count_for(grant.pace.as_ref());
+        self.forget_paces();
         let told = self.tell_room(lane, |session| Errand::permit(session, origin, access));
         match told {
             Ok(()) => Some(SocketEvent::Renewed(lane, self.granted(lane, grant))),
