@@ -54,7 +54,7 @@ step doc env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 step web-test in_web npm run --silent test
 step edit-vectors in_web node scripts/edit-vectors/main.mjs --check
 # Stock clients and browsers come last, on their own.
-step rust-test cargo test --workspace --locked -- --skip clients::
+step rust-test cargo test --workspace --locked
 step fuzz-smoke env FUZZ_ITERATIONS="${FUZZ_ITERATIONS:-20000}" cargo test -p mapweave-fuzz --locked
 step build cargo build --locked --bins --example echo
 step conformance target/kosoku/bin/python tests/conformance/run.py "$built/examples/echo"

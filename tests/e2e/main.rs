@@ -7,7 +7,6 @@
 
 mod auth;
 mod cli;
-mod clients;
 mod downloads;
 mod durability;
 mod events;

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait::{LOOK_EVERY, until};
+use super::wait::until;
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_mapweave");
@@ -113,14 +113,6 @@ impl Process {
             out: self.out.get().join("\n"),
             err: self.err.get().join("\n"),
         }
-    }
-
-    /// The same for a program that has limits of its own.
-    pub async fn ended_by_its_own_limits(mut self) -> Ran {
-        while self.status().is_none() {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        self.ended().await
     }
 
     /// Waits for its end and for the last of what it said.
