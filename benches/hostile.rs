@@ -3,8 +3,8 @@
 //! 100 honest clients edit one map, twice a second each, first undisturbed, then beside one hostile client of each kind, then beside
 //! all of them at once, in one run against one release build. Counted are the times from an edit to its durable acknowledgement, and
 //! to its arrival at others. Then 10 000 sockets are opened and left alone, all in one map and each in its own, and the memory that
-//! the server has more for it is counted. Each hostile client is a process of its own that has what time the server and the honest
-//! ones leave it, as if it came from another machine.
+//! the server has more for it is counted. Each hostile client is a process of its own that has what the server and the honest ones
+//! leave it of the first core: on all of them, what it makes the system do for loopback keeps even other programs from the disk.
 //!
 //! `--seconds N` for each part (10); `--idle N` sockets (10 000); `--only hostile|idle`. Prints tables, and the same as JSON on
 //! the last line.
@@ -75,8 +75,8 @@ struct Hostile(Child);
 
 impl Hostile {
     fn begin(kind: Kind, server: &Endpoint) -> Self {
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]);
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", "nice", "-n", "19"]);
         command.arg(std::env::current_exe().unwrap());
         command.args([
             "--attack",

@@ -25,8 +25,12 @@ pub async fn measure(sockets: usize) -> Value {
         ("all in one map", None),
         ("each in a map of its own", Some("map")),
     ] {
-        let mut server =
-            Server::with(&["log.filter=error", "limits.sessions_per_map_max=20000"]).await;
+        let mut server = Server::with(&[
+            "log.filter=warn,mapweave::cli=info",
+            "limits.sessions_max=20000",
+            "limits.sessions_per_map_max=20000",
+        ])
+        .await;
         // Threads and caches are there.
         open(&server, 100, None).await;
         server.until_sockets(0).await;
