@@ -301,11 +301,11 @@ settings! {
         user_bytes_per_second: u64 = 4 * BYTES_PER_S, Rule::Bytes { min: KIB, max: 256 * GIB };
         /// Bytes that one person may send at once after a pause.
         user_bytes_burst: u64 = 4 * BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 256 * GIB };
-        /// Updates a second of one connection that may go to others for long: one update in a map with a hundred others counts
-        /// as a hundred, more if it is large. A connection that causes more is read more slowly.
-        deliveries_per_second: u64 = 16_000, Rule::Count { min: 1, max: 100_000_000 };
+        /// Bytes a second that the updates of one connection may come to at all others in its map together, for long. A
+        /// connection that causes more is read more slowly.
+        delivered_bytes_per_second: u64 = 128 << 20, Rule::Bytes { min: KIB, max: 1_024 * GIB };
         /// As many as one connection may cause at once after a pause.
-        deliveries_burst: u64 = 32_000, Rule::Count { min: 1, max: 100_000_000 };
+        delivered_bytes_burst: u64 = 256 << 20, Rule::Bytes { min: KIB, max: 1_024 * GIB };
         /// What may have arrived of messages and bodies that are not whole yet, over all connections, in bytes. Above it
         /// the connection that holds most is closed, with a code on which it comes back. At least
         /// `limits.frame_bytes_max`.

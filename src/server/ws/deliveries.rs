@@ -1,17 +1,15 @@
-//! What the updates of a connection cost everybody in its map.
+//! What the updates of a connection come to at everybody in its map.
 //!
-//! One message of one person is as many messages as others are in the map. Whoever sends more than their share of those is
-//! read more slowly, so that the others' edits do not wait behind them.
+//! Each byte of one person is as many bytes as others are in the map. Whoever sends more than their share of those is read
+//! more slowly, so that the others' edits do not wait behind them. Bytes count and not updates: many small ones go out in one
+//! write.
 
 use mapweave_proto::{Bucket, ToRoom};
 
 use crate::config::Limits;
 use crate::room::RoomHandle;
 
-/// So many bytes of an update that goes to somebody count as one delivery: about what a small one takes besides.
-const DELIVERY_BYTES: u64 = 16 << 10;
-
-/// The deliveries that one connection has caused of late.
+/// What one connection has caused of late.
 #[derive(Debug)]
 pub struct Deliveries {
     bucket: Bucket,
@@ -22,13 +20,13 @@ impl Deliveries {
     /// None yet.
     pub fn new(limits: &Limits) -> Self {
         let Limits {
-            deliveries_per_second,
-            deliveries_burst,
+            delivered_bytes_per_second,
+            delivered_bytes_burst,
             ..
         } = *limits;
         Self {
-            bucket: Bucket::new(deliveries_per_second, deliveries_burst),
-            burst: deliveries_burst,
+            bucket: Bucket::new(delivered_bytes_per_second, delivered_bytes_burst),
+            burst: delivered_bytes_burst,
         }
     }
 
@@ -44,8 +42,7 @@ impl Deliveries {
 
     /// One update costs no more than may come at once, or whoever brings days of work would wait for minutes after it.
     fn cost(&self, bytes: u64, others: u64) -> u64 {
-        let each = bytes.div_ceil(DELIVERY_BYTES).max(1);
-        each.saturating_mul(others).min(self.burst)
+        bytes.saturating_mul(others).min(self.burst)
     }
 }
 
@@ -56,15 +53,14 @@ mod tests {
     #[test]
     fn an_update_costs_by_who_hears_it_and_by_its_size_and_never_more_than_a_burst() {
         let deliveries = Deliveries::new(&Limits {
-            deliveries_burst: 1_000,
+            delivered_bytes_burst: 1_000,
             ..Limits::default()
         });
         for (bytes, others, cost) in [
             (10, 0, 0),
-            (0, 3, 3),
-            (10, 99, 99),
-            (DELIVERY_BYTES, 99, 99),
-            (DELIVERY_BYTES + 1, 99, 198),
+            (0, 3, 0),
+            (10, 3, 30),
+            (10, 99, 990),
             (64 << 20, 99, 1_000),
             (u64::MAX, u64::MAX, 1_000),
         ] {
