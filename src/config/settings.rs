@@ -288,11 +288,12 @@ settings! {
         messages_per_second: u64 = MESSAGES_PER_S, Rule::Count { min: 1, max: 10_000_000 };
         /// Messages that one connection may send at once after a pause.
         messages_burst: u64 = MESSAGES_BURST, Rule::Count { min: 1, max: 10_000_000 };
-        /// Bytes a second that one connection may send for long. A faster one is read more slowly.
+        /// Bytes a second that one connection may send for long. A faster one is read more slowly. Presence, which everybody is
+        /// told, counts 32 times.
         bytes_per_second: u64 = BYTES_PER_S, Rule::Bytes { min: KIB, max: 64 * GIB };
         /// Bytes that one connection may send at once after a pause. At least `limits.frame_bytes_max`.
         bytes_burst: u64 = BYTES_BURST, Rule::Bytes { min: 2 * KIB, max: 64 * GIB };
-        /// Messages and requests with a body a second that one person, by the `sub` of their tokens, may send for long, over
+        /// Messages and requests that write to a map a second that one person, by the `sub` of their tokens, may send for long, over
         /// all their devices. The sockets of a faster one are read more slowly, and requests told to come later (503).
         user_messages_per_second: u64 = 4 * MESSAGES_PER_S, Rule::Count { min: 1, max: 100_000_000 };
         /// As many as one person may send at once after a pause.

@@ -39,6 +39,7 @@ impl Drop for RoomPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the map is being reloaded")]
 pub struct RoomGone;
+
 impl RoomHandle {
     /// What the map is called.
     pub fn name(&self) -> &MapName {

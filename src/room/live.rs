@@ -4,6 +4,7 @@ mod departing;
 mod effects;
 mod requests;
 mod snapshots;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

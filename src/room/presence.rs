@@ -287,6 +287,7 @@ impl Presence {
             let charged = |session| self.shares.charge(session, bytes, now_ms);
             match client.owner.map_or(Ok(()), charged) {
                 Ok(()) => {
+                    self.waiting.remove(&id);
                     client.told = client.state.is_some();
                     told.push(client.entry(id));
                 }

@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mapweave_proto::Bucket;
-
 use tokio_util::sync::CancellationToken;
 
 /// Bytes a second of such messages that are read for long, over all connections (64 MiB), and that many more at once: memory
 /// for them has to be made, and whoever only fills it should not take the time of those who edit.
 const BYTES_PER_S: u64 = 64 << 20;
+
+/// Whoever holds no more than this is not held up by how fast others send: an edit that came in two packets, not a flood.
+const FREE_BYTES: u64 = 64 << 10;
 
 /// Somebody whose message is given up.
 pub trait Evict: Send + Sync {
@@ -121,6 +123,8 @@ impl Share {
         shares.bytes = shares.bytes - before + bytes as u64;
         let grown = (bytes as u64).saturating_sub(before);
         let due_ms = shares.arriving.take(now_ms, grown);
+        // What has not grown must not wait for others, or it would never be read on.
+        let due_ms = due_ms.filter(|_| grown > 0 && bytes as u64 > FREE_BYTES);
         let mut evicted = Vec::new();
         while shares.bytes > self.of.bytes_max
             && let Some(largest) = shares.largest()
@@ -229,5 +233,17 @@ mod tests {
         assert_eq!(evicted(&held), [false]);
         held[0].0.set(101);
         assert_eq!((evicted(&held), unfinished.bytes()), (vec![true], 0));
+    }
+
+    #[test]
+    fn a_flood_of_unfinished_messages_is_slowed_down_and_small_ones_are_not() {
+        let unfinished = Unfinished::new(u64::MAX);
+        let share = || unfinished.share(Arc::new(CancellationToken::new()));
+        let (flood, small) = (share(), share());
+        let much = usize::try_from(2 * BYTES_PER_S).unwrap();
+        assert!(flood.set(much).is_some_and(|pause| pause <= Duration::from_secs(1)));
+        assert_eq!(flood.set(much), None, "it has not grown");
+        assert_eq!(small.set(300), None);
+        assert!(flood.set(much + 1).is_some());
     }
 }

@@ -86,11 +86,13 @@ impl Listener {
         self.note_waiting(beginning);
     }
 
-    /// Goes on from the place where the client was told last.
-    pub(super) fn resume(&mut self, at: Place) {
+    /// Goes on from the place where the client was told last. It may have gone before it was told all that waits, of which no
+    /// later record tells.
+    pub(super) fn resume(&mut self, at: Place, beginning: &Beginning) {
         self.place = at;
         self.events.retry(self.retry());
         self.events.place(self.place);
+        self.note_waiting(beginning);
     }
 
     /// The same for a client that cannot be told all that it missed.

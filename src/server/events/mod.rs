@@ -144,7 +144,7 @@ async fn listen(
     match last_event_id.or(after).filter(|_| wanted.updates) {
         None => listener.begin(&beginning),
         Some(id) => match resumable(&id, epoch, beginning.seq) {
-            Ok(place) => listener.resume(place),
+            Ok(place) => listener.resume(place, &beginning),
             Err(why) => listener.begin_anew(&beginning, why),
         },
     }

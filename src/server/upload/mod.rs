@@ -39,6 +39,9 @@ const CRUMBS_FREE: u32 = 16;
 /// Before a body is looked at again of which only crumbs come.
 const CRUMB_PAUSE: Duration = Duration::from_millis(25);
 
+/// How long after a pause what has gathered is taken: a chunked body comes chunk by chunk, however much of it is there.
+const CRUMB_WINDOW: Duration = Duration::from_millis(5);
+
 /// Takes in a small body to its end, into memory.
 ///
 /// # Errors
@@ -152,16 +155,18 @@ where
     let began = Instant::now();
     let evicted = CancellationToken::new();
     let share = into.unfinished.share(Arc::new(evicted.clone()));
-    let mut pace = Pace::default();
+    let mut crumbs = Crumbs::default();
     loop {
         let slowest = Duration::from_secs(received / PACE_BYTES_PER_S).saturating_add(pause_max);
         let late = slowest.saturating_sub(began.elapsed()).min(pause_max);
         let next = tokio::select! {
-            next = tokio::time::timeout(late, body.next()) => next,
+            // Before the body, of which there may always be more.
+            biased;
             () = evicted.cancelled() => return Err(crowded()),
             () = into.stop.cancelled() => {
                 return Err(Problem::unavailable("the server is stopping; nothing was changed"));
             }
+            next = tokio::time::timeout(late, body.next()) => next,
         };
         let Some(chunk) = next.map_err(|_| paused(pause_max))? else {
             break;
@@ -188,7 +193,9 @@ where
             let taken = part.len();
             chunk.advance(taken);
         }
-        let pause = share.set(memory.len()).max(pace.of(length));
+        let pause = share
+            .set(memory.len())
+            .max(crumbs.pause_after(length, Instant::now()));
         if let Some(pause) = pause {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -214,18 +221,24 @@ where
 
 /// Bodies that come in crumbs are looked at less often: each crumb wakes a thread, and what comes meanwhile waits together.
 #[derive(Default)]
-struct Pace {
-    crumbs: u32,
+struct Crumbs {
+    taken: u32,
+    /// Until then what has gathered during a pause is taken at once, one chunk after the other.
+    free_until: Option<Instant>,
 }
 
-impl Pace {
+impl Crumbs {
     /// How long to leave a body alone of which `length` bytes have come.
-    fn of(&mut self, length: usize) -> Option<Duration> {
-        if length >= CRUMB_BYTES {
+    fn pause_after(&mut self, length: usize, now: Instant) -> Option<Duration> {
+        let gathered = self.free_until.is_some_and(|until| now < until);
+        if length >= CRUMB_BYTES || gathered {
             return None;
         }
-        self.crumbs = self.crumbs.saturating_add(1);
-        (self.crumbs > CRUMBS_FREE).then_some(CRUMB_PAUSE)
+        self.taken = self.taken.saturating_add(1);
+        (self.taken > CRUMBS_FREE).then(|| {
+            self.free_until = Some(now + CRUMB_PAUSE + CRUMB_WINDOW);
+            CRUMB_PAUSE
+        })
     }
 }
 

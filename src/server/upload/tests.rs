@@ -186,3 +186,16 @@ async fn only_so_many_large_uploads_are_on_their_way_at_once() {
     files.pop();
     assert!(spool.file(CancellationToken::new()).await.is_ok());
 }
+
+#[test]
+fn crumbs_are_waited_for_and_what_has_gathered_meanwhile_is_taken_at_once() {
+    let mut crumbs = Crumbs::default();
+    let now = Instant::now();
+    assert!((0..CRUMBS_FREE).all(|_| crumbs.pause_after(1, now).is_none()));
+    assert_eq!(crumbs.pause_after(1, now), Some(CRUMB_PAUSE));
+    let after = now + CRUMB_PAUSE;
+    assert!((0..10_000).all(|_| crumbs.pause_after(5, after).is_none()));
+    let later = after + CRUMB_WINDOW;
+    assert_eq!(crumbs.pause_after(CRUMB_BYTES, later), None);
+    assert_eq!(crumbs.pause_after(1, later), Some(CRUMB_PAUSE));
+}

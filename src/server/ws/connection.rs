@@ -239,9 +239,7 @@ impl Running {
         if !read_some(&self.stream, &mut self.reader)? {
             return Ok(());
         }
-        let taken = self.take_messages().await;
-        self.count_unfinished();
-        taken
+        self.take_messages().await
     }
 
     fn count_unfinished(&mut self) {
@@ -252,8 +250,14 @@ impl Running {
         self.paused_until_ms = self.paused_until_ms.max(due_ms);
     }
 
-    /// Takes what is whole of what has arrived, unless the session wants a pause.
+    /// Takes what is whole of what has arrived, unless the session wants a pause, and counts what is left.
     async fn take_messages(&mut self) -> Result<(), Ending> {
+        let taken = self.take_whole().await;
+        self.count_unfinished();
+        taken
+    }
+
+    async fn take_whole(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
             // Whoever sends more than a thread can do at once lets others have it in between.
             tokio::task::coop::consume_budget().await;

@@ -225,7 +225,12 @@ impl<D: Door> Running<D> {
         if !read_some(&self.stream, &mut self.reader)? {
             return Ok(());
         }
-        let taken = self.take_messages().await;
+        self.take_messages().await
+    }
+
+    /// Takes what is whole of what has arrived, unless the client is over its rate or too far ahead of a room.
+    async fn take_messages(&mut self) -> Result<(), Ending> {
+        let taken = self.take_whole().await;
         let bytes = self.reader.waiting_bytes();
         let share = || self.unfinished.share(self.lanes.clone());
         let pause = Share::count(&mut self.share, bytes, share);
@@ -234,8 +239,7 @@ impl<D: Door> Running<D> {
         taken
     }
 
-    /// Takes what is whole of what has arrived, unless the client is over its rate or too far ahead of a room.
-    async fn take_messages(&mut self) -> Result<(), Ending> {
+    async fn take_whole(&mut self) -> Result<(), Ending> {
         while self.paused_until_ms.is_none() {
             self.held_up = self.errands.is_full();
             if self.held_up {

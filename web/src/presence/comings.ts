@@ -61,7 +61,8 @@ export class Comings {
     const seen = new Set(others.map(({ client }) => client));
     for (const [client, known] of this.#known) if (!seen.has(client)) known.goneAtMs ??= nowMs;
     for (const { client, name } of others) {
-      if (!this.#known.has(client) && nowMs >= this.#settledAtMs) {
+      // Whoever is back before their leaving was told has not left.
+      if (!this.#known.has(client) && nowMs >= this.#settledAtMs && !this.#left.delete(client)) {
         this.#expect(nowMs);
         this.#joined.set(client, name);
       }

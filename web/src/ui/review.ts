@@ -184,7 +184,8 @@ export class Review {
     this.#shown = id;
     try {
       const edit = await this.#desk.look(id);
-      if (this.#shown !== id || !edit) return;
+      if (this.#shown !== id) return;
+      if (!edit) throw new Error('it was decided meanwhile');
       look.setAttribute('aria-pressed', 'true');
       const lines = edit.features.slice(0, NAMED_MAX).map((touched) => touchedText(touched, titleOf));
       const more = edit.features.length - lines.length + edit.leftOut;
@@ -199,6 +200,7 @@ export class Review {
         this.panel.getBoundingClientRect(),
       );
     } catch (error) {
+      if (this.#shown !== id) return;
       this.#shown = null;
       this.#events.say(`It cannot be shown now: ${reasonOf(error)}.`);
     }
