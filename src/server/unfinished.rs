@@ -169,6 +169,7 @@ impl Shares {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -241,7 +242,11 @@ mod tests {
         let share = || unfinished.share(Arc::new(CancellationToken::new()));
         let (flood, small) = (share(), share());
         let much = usize::try_from(2 * BYTES_PER_S).unwrap();
-        assert!(flood.set(much).is_some_and(|pause| pause <= Duration::from_secs(1)));
+        assert!(
+            flood
+                .set(much)
+                .is_some_and(|pause| pause <= Duration::from_secs(1))
+        );
         assert_eq!(flood.set(much), None, "it has not grown");
         assert_eq!(small.set(300), None);
         assert!(flood.set(much + 1).is_some());
