@@ -43,7 +43,7 @@ pub enum Event {
     Frames(u64),
     /// Something that did not come from this session went out to the peer.
     Sent,
-    /// Time passed; due at [`Session::next_tick_ms`], harmless at any time.
+    /// Time passed; due at [`Session::next_tick_ms`](super::Session::next_tick_ms), harmless at any time.
     Tick,
     /// End the connection.
     Stop(CloseReason),

@@ -46,7 +46,7 @@ pub enum Input {
     WantsDifference(SessionId),
     /// These connections have been handed everything told so far.
     CaughtUp(Vec<SessionId>),
-    /// An update that comes with a request; answered in [`Effects::replies`].
+    /// An update that comes with a request; answered in [`Effects::replies`](super::Effects::replies).
     Submit {
         /// For the answer.
         ticket: Ticket,
@@ -57,7 +57,7 @@ pub enum Input {
         /// What its sender may do.
         access: Access,
     },
-    /// An owner decides about an edit in quarantine; answered in [`Effects::replies`].
+    /// An owner decides about an edit in quarantine; answered in [`Effects::replies`](super::Effects::replies).
     Decide {
         /// For the answer.
         ticket: Ticket,
@@ -68,7 +68,7 @@ pub enum Input {
         /// The owner, for the log.
         origin: Arc<Origin>,
     },
-    /// The server itself edits; answered in [`Effects::replies`]. Connections hear of it once it is durable.
+    /// The server itself edits; answered in [`Effects::replies`](super::Effects::replies). Connections hear of it once it is durable.
     Author {
         /// For the answer.
         ticket: Ticket,
@@ -77,7 +77,7 @@ pub enum Input {
         /// For whom, for the log.
         origin: Arc<Origin>,
     },
-    /// Records of other stores; answered in [`Effects::replies`] once all of them are held durably.
+    /// Records of other stores; answered in [`Effects::replies`](super::Effects::replies) once all of them are held durably.
     Relay {
         /// For the answer.
         ticket: Ticket,
@@ -86,14 +86,14 @@ pub enum Input {
         /// What the map's log holds durably by now. Its own records are in it: they may come back by another way.
         durable: Known,
     },
-    /// The map comes to exist, empty; answered in [`Effects::replies`], with [`Refused::Exists`] where it does.
+    /// The map comes to exist, empty; answered in [`Effects::replies`](super::Effects::replies), with [`Refused::Exists`](crate::room::replica::Refused::Exists) where it does.
     Create {
         /// For the answer.
         ticket: Ticket,
         /// Who wants it, for the log.
         origin: Arc<Origin>,
     },
-    /// Somebody waits until all that is there now is durable; answered in [`Effects::replies`].
+    /// Somebody waits until all that is there now is durable; answered in [`Effects::replies`](super::Effects::replies).
     Settle {
         /// For the answer.
         ticket: Ticket,

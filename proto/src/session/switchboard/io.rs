@@ -26,7 +26,7 @@ pub enum SocketEvent {
     Frames(u64),
     /// Something that was not asked for here went out to the peer.
     Sent,
-    /// Time passed; due at [`Switchboard::next_tick_ms`], harmless at any time.
+    /// Time passed; due at [`Switchboard::next_tick_ms`](super::Switchboard::next_tick_ms), harmless at any time.
     Tick,
     /// End the connection.
     Stop(CloseReason),
@@ -63,7 +63,7 @@ pub enum SocketEffect {
     Send(LaneId, Bytes),
     /// Leave the map, or stop looking for it; what was sent before still goes out.
     Leave(LaneId),
-    /// Stop reading from the socket until then, as [`Effect::Pause`].
+    /// Stop reading from the socket until then, as [`Effect::Pause`](crate::Effect::Pause).
     Pause {
         /// On the clock of `now_ms`.
         until_ms: u64,
