@@ -204,7 +204,7 @@ async fn who_asks_in_plain_http_is_told_what_to_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_neither_keep_others_out_nor_stay() {
-    let server = Server::with(&[OWN, "limits.handshakes_max=8", "limits.header_timeout_s=1"]).await;
+    let server = Server::with(&[OWN, "limits.handshakes_max=8", "limits.header_timeout_s=5"]).await;
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(TcpStream::connect(server.address()).await.unwrap());
